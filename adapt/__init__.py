@@ -1,0 +1,1 @@
+"""The network, the data, the continual-learning methods and the background learner. Imports torch."""

@@ -1,0 +1,1 @@
+"""A trained network -> a bundle: ONNX graph, parity report. Imports torch and onnx."""

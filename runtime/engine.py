@@ -1,0 +1,67 @@
+"""What an engine is: one window in, labels out, the adapter chosen per call."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.runtime.adapter import Adapter
+from cavs.runtime.bundle import Bundle
+
+LABEL_SILENT = 0
+"""Value in `Prediction.labels` of a pixel that does not sound."""
+LABEL_UNKNOWN = 1
+"""Value of a pixel that sounds but is near no row of the class table."""
+LABEL_FIRST_CLASS = 2
+"""Value of a pixel of row 0 of the class table; row k is LABEL_FIRST_CLASS + k."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What the engine says of one window. The arrays are views that the next call of `run` overwrites.
+
+    labels:     uint8 (h, w), LABEL_SILENT, LABEL_UNKNOWN or LABEL_FIRST_CLASS + row of the class table.
+    confidence: uint8 (h, w), probability that the pixel sounds x 255.
+    presence:   float32 (K,), for each row of the class table the probability that its sound is heard; 0 for unused rows.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    confidence: npt.NDArray[np.uint8]
+    presence: npt.NDArray[np.float32]
+
+
+class PreparedAdapter(Protocol):
+    """An adapter in the engine's own buffers. Immutable, may be made on any thread."""
+
+    @property
+    def adapter(self) -> Adapter:
+        """What it was made from."""
+
+
+class Engine(Protocol):
+    """A compiled graph. `run` is called by one thread at a time; `prepare` may be called by any thread meanwhile."""
+
+    @property
+    def name(self) -> str:
+        """Short name on the wire: `onnx`, `tensorrt`, `rtx`."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle it was made from."""
+
+    def prepare(self, adapter: Adapter) -> PreparedAdapter:
+        """Puts an adapter into buffers that `run` can use. Raises AdapterRejected if names or shapes do not fit."""
+
+    def run(
+        self, frame: npt.NDArray[np.uint8], sound: npt.NDArray[np.float32], adapter: PreparedAdapter
+    ) -> Prediction:
+        """Runs one window.
+
+        frame: uint8 (H, W, 3) RGB at the bundle's frame size.
+        sound: float32 (N,) mono in [-1, 1] at the bundle's rate; its last sample is the newest.
+        Raises EngineError if the engine fails, gives a value that is not a number, or the shapes are wrong.
+        """
+
+    def close(self) -> None:
+        """Frees the engine; idempotent."""

@@ -1,0 +1,1 @@
+"""Sensors -> synchronised windows -> runtime -> masks on the wire. Never imports torch."""
