@@ -68,7 +68,9 @@ def _cuda_driver() -> str | None:
 
 def _tensorrt() -> Finding:
     if _cuda_driver() is None:
-        return Finding("engine tensorrt", "missing", "no CUDA driver (libcuda) on this machine", "the onnx engine is used")
+        return Finding(
+            "engine tensorrt", "missing", "no CUDA driver (libcuda) on this machine", "the onnx engine is used"
+        )
     return _module("engine tensorrt", "tensorrt", "pip install 'cavs-stream[tensorrt]' (on Jetson: JetPack brings it)")
 
 
@@ -93,7 +95,9 @@ def _jetpack() -> Finding:
 
 
 def _opencv() -> Finding:
-    found = _module("opencv", "cv2", "pip install opencv-python-headless", needed=True, distribution=_opencv_distribution())
+    found = _module(
+        "opencv", "cv2", "pip install opencv-python-headless", needed=True, distribution=_opencv_distribution()
+    )
     if found.state != "ok":
         return found
     import cv2
@@ -101,7 +105,9 @@ def _opencv() -> Finding:
     build = cv2.getBuildInformation()
     has = {key: _built_with(build, key) for key in ("V4L2", "GStreamer")}
     said = ", ".join(f"{key} {'yes' if there else 'no'}" for key, there in has.items())
-    todo = "" if has["GStreamer"] else "GStreamer pipelines (Jetson CSI cameras) need the system's cv2: see docs/jetson.md"
+    todo = (
+        "" if has["GStreamer"] else "GStreamer pipelines (Jetson CSI cameras) need the system's cv2: see docs/jetson.md"
+    )
     return Finding("opencv", "ok", f"{cv2.__version__} ({said})", todo, needed=True)
 
 
@@ -131,8 +137,12 @@ def _microphone() -> Finding:
     sound_cards = Path("/proc/asound/cards")
     cards = sound_cards.read_text(errors="replace").strip() if sound_cards.exists() else ""
     if not cards or "no soundcards" in cards:
-        return Finding("microphones", "missing", f"PyAudio {found.seen}, no ALSA card", "cavs-stream devices lists sound servers")
-    return Finding("microphones", "ok", f"PyAudio {found.seen}; cavs-stream devices --probe says what its stamps are worth")
+        return Finding(
+            "microphones", "missing", f"PyAudio {found.seen}, no ALSA card", "cavs-stream devices lists sound servers"
+        )
+    return Finding(
+        "microphones", "ok", f"PyAudio {found.seen}; cavs-stream devices --probe says what its stamps are worth"
+    )
 
 
 def _cameras() -> Finding:
@@ -141,14 +151,21 @@ def _cameras() -> Finding:
         return Finding("cameras", "missing", "no /dev/video*", "plug one in, or use --source or --demo")
     shut = [path for path in paths if not os.access(path, os.R_OK | os.W_OK)]
     if shut:
-        return Finding("cameras", "broken", f"{', '.join(shut)} not readable by this user", "sudo usermod -aG video $USER, log in again")
+        return Finding(
+            "cameras",
+            "broken",
+            f"{', '.join(shut)} not readable by this user",
+            "sudo usermod -aG video $USER, log in again",
+        )
     return Finding("cameras", "ok", ", ".join(paths))
 
 
 def _memory() -> Finding:
     free_mib = psutil.virtual_memory().available // 2**20
     if free_mib < LEAST_MEMORY_MIB:
-        return Finding("memory", "broken", f"{free_mib} MiB free", f"at least {LEAST_MEMORY_MIB} MiB expected", needed=True)
+        return Finding(
+            "memory", "broken", f"{free_mib} MiB free", f"at least {LEAST_MEMORY_MIB} MiB expected", needed=True
+        )
     return Finding("memory", "ok", f"{free_mib} MiB free", needed=True)
 
 
@@ -217,5 +234,7 @@ def main(argv: list[str]) -> int:
         table.add_row(finding.name, f"[{colours[finding.state]}]{finding.state}[/]", finding.seen, finding.todo)
     console = Console()
     console.print(table)
-    console.print("the main job can run here" if able else "the main job cannot run here: see the lines that are not ok")
+    console.print(
+        "the main job can run here" if able else "the main job cannot run here: see the lines that are not ok"
+    )
     return 0 if able else 1
