@@ -36,9 +36,7 @@ def run_parser() -> argparse.ArgumentParser:
     run.add_argument("--windows", type=int, metavar="N", help="stop after N published windows")
     run.add_argument("--report", type=Path, metavar="FILE.json", help="write counts, latencies and drift at the end")
     run.add_argument("--metrics", dest="metrics_port", type=int, metavar="PORT", help="serve Prometheus metrics")
-    run.add_argument(
-        "--metrics-host", dest="metrics_host", metavar="HOST", help="address of the metrics, default 127.0.0.1"
-    )
+    run.add_argument("--metrics-host", dest="metrics_host", metavar="HOST", help="address of the metrics, default 127.0.0.1")
     run.add_argument("--config", type=Path, metavar="FILE.json", help="settings to start from; flags win over them")
     run.add_argument("--print-config", action="store_true", help="print the settings as JSON and stop")
     run.add_argument("--quiet", action="store_true", help="no status line every few seconds")
@@ -48,24 +46,16 @@ def run_parser() -> argparse.ArgumentParser:
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     inputs = parser.add_argument_group("sight and sound (one of --camera, --source, --demo)")
-    inputs.add_argument(
-        "--camera", metavar="CAMERA", help="number, /dev/videoN, /dev/v4l/by-id/..., or a GStreamer pipeline"
-    )
+    inputs.add_argument("--camera", metavar="CAMERA", help="number, /dev/videoN, /dev/v4l/by-id/..., or a GStreamer pipeline")
     inputs.add_argument(
         "--mic", metavar="MIC", help="microphone by number or part of its name; none: no sound. Default: the system's"
     )
-    inputs.add_argument(
-        "--source", metavar="FILE|URL", help="a file, rtsp://, http:// or udp:// with picture and sound"
-    )
+    inputs.add_argument("--source", metavar="FILE|URL", help="a file, rtsp://, http:// or udp:// with picture and sound")
     inputs.add_argument("--demo", action="store_true", help="the demonstration clip in a loop, no hardware needed")
     inputs.add_argument("--loops", type=int, metavar="N", help="stop the demonstration after N rounds")
     pace = inputs.add_mutually_exclusive_group()
-    pace.add_argument(
-        "--realtime", dest="rate", action="store_const", const="realtime", help="play a source as if live"
-    )
-    pace.add_argument(
-        "--fast", dest="rate", action="store_const", const="fast", help="every frame of a file, nothing dropped"
-    )
+    pace.add_argument("--realtime", dest="rate", action="store_const", const="realtime", help="play a source as if live")
+    pace.add_argument("--fast", dest="rate", action="store_const", const="fast", help="every frame of a file, nothing dropped")
     inputs.add_argument("--width", dest="width_px", type=int, metavar="PX", help="width asked of the camera")
     inputs.add_argument("--height", dest="height_px", type=int, metavar="PX", help="height asked of the camera")
     inputs.add_argument("--fps", type=float, metavar="HZ", help="frame rate asked of the camera")
@@ -85,12 +75,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--store", type=Path, metavar="DIR", help="a model store whose current version is followed while running"
     )
-    model.add_argument(
-        "--engine", choices=["auto", "onnx", "tensorrt", "rtx"], help="default auto: says what it chose and why"
-    )
-    model.add_argument(
-        "--threads", type=int, metavar="N", help="engine threads, default 2; 1 is better when a core is busy"
-    )
+    model.add_argument("--engine", choices=["auto", "onnx", "tensorrt", "rtx"], help="default auto: says what it chose and why")
+    model.add_argument("--threads", type=int, metavar="N", help="engine threads, default 2; 1 is better when a core is busy")
     model.add_argument(
         "--sound-threshold",
         dest="sound_threshold",
@@ -98,9 +84,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="probability above which a pixel sounds",
     )
-    model.add_argument(
-        "--min-area", type=float, metavar="F", help="objects below this fraction of the picture are left out"
-    )
+    model.add_argument("--min-area", type=float, metavar="F", help="objects below this fraction of the picture are left out")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -111,9 +95,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     wire.add_argument(
         "--keys", type=Path, metavar="DIR", help="CURVE keys made by cavs-stream keys; needed for public addresses"
     )
-    wire.add_argument(
-        "--no-preview", dest="preview", action="store_false", help="never send pictures and sound to watchers"
-    )
+    wire.add_argument("--no-preview", dest="preview", action="store_false", help="never send pictures and sound to watchers")
 
 
 def settings_of(args: argparse.Namespace) -> StreamSettings:

@@ -68,9 +68,7 @@ def _cuda_driver() -> str | None:
 
 def _tensorrt() -> Finding:
     if _cuda_driver() is None:
-        return Finding(
-            "engine tensorrt", "missing", "no CUDA driver (libcuda) on this machine", "the onnx engine is used"
-        )
+        return Finding("engine tensorrt", "missing", "no CUDA driver (libcuda) on this machine", "the onnx engine is used")
     return _module("engine tensorrt", "tensorrt", "pip install 'cavs-stream[tensorrt]' (on Jetson: JetPack brings it)")
 
 
@@ -95,9 +93,7 @@ def _jetpack() -> Finding:
 
 
 def _opencv() -> Finding:
-    found = _module(
-        "opencv", "cv2", "pip install opencv-python-headless", needed=True, distribution=_opencv_distribution()
-    )
+    found = _module("opencv", "cv2", "pip install opencv-python-headless", needed=True, distribution=_opencv_distribution())
     if found.state != "ok":
         return found
     import cv2
@@ -105,9 +101,7 @@ def _opencv() -> Finding:
     build = cv2.getBuildInformation()
     has = {key: _built_with(build, key) for key in ("V4L2", "GStreamer")}
     said = ", ".join(f"{key} {'yes' if there else 'no'}" for key, there in has.items())
-    todo = (
-        "" if has["GStreamer"] else "GStreamer pipelines (Jetson CSI cameras) need the system's cv2: see docs/jetson.md"
-    )
+    todo = "" if has["GStreamer"] else "GStreamer pipelines (Jetson CSI cameras) need the system's cv2: see docs/jetson.md"
     return Finding("opencv", "ok", f"{cv2.__version__} ({said})", todo, needed=True)
 
 
@@ -140,9 +134,7 @@ def _microphone() -> Finding:
         return Finding(
             "microphones", "missing", f"PyAudio {found.seen}, no ALSA card", "cavs-stream devices lists sound servers"
         )
-    return Finding(
-        "microphones", "ok", f"PyAudio {found.seen}; cavs-stream devices --probe says what its stamps are worth"
-    )
+    return Finding("microphones", "ok", f"PyAudio {found.seen}; cavs-stream devices --probe says what its stamps are worth")
 
 
 def _cameras() -> Finding:
@@ -163,9 +155,7 @@ def _cameras() -> Finding:
 def _memory() -> Finding:
     free_mib = psutil.virtual_memory().available // 2**20
     if free_mib < LEAST_MEMORY_MIB:
-        return Finding(
-            "memory", "broken", f"{free_mib} MiB free", f"at least {LEAST_MEMORY_MIB} MiB expected", needed=True
-        )
+        return Finding("memory", "broken", f"{free_mib} MiB free", f"at least {LEAST_MEMORY_MIB} MiB expected", needed=True)
     return Finding("memory", "ok", f"{free_mib} MiB free", needed=True)
 
 
@@ -234,7 +224,5 @@ def main(argv: list[str]) -> int:
         table.add_row(finding.name, f"[{colours[finding.state]}]{finding.state}[/]", finding.seen, finding.todo)
     console = Console()
     console.print(table)
-    console.print(
-        "the main job can run here" if able else "the main job cannot run here: see the lines that are not ok"
-    )
+    console.print("the main job can run here" if able else "the main job cannot run here: see the lines that are not ok")
     return 0 if able else 1

@@ -57,16 +57,10 @@ class StreamSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> "StreamSettings":
-        ways = [
-            name
-            for name, given in (("--camera", self.camera), ("--source", self.source), ("--demo", self.demo))
-            if given
-        ]
+        ways = [name for name, given in (("--camera", self.camera), ("--source", self.source), ("--demo", self.demo)) if given]
         if len(ways) != 1:
             seen = " and ".join(ways) if ways else "none"
-            raise ValueError(
-                f"{seen} given, exactly one of --camera, --source, --demo expected; try: cavs-stream --demo"
-            )
+            raise ValueError(f"{seen} given, exactly one of --camera, --source, --demo expected; try: cavs-stream --demo")
         if self.mic not in (None, "none") and self.camera is None:
             raise ValueError("--mic goes with --camera; a --source brings its own sound")
         if self.rate is not None and self.source is None:
@@ -104,9 +98,7 @@ def read_settings(path: Path) -> dict[str, object]:
     try:
         values = json.loads(path.read_text())
     except OSError as error:
-        raise ConfigError(
-            f"settings file {path}: {error.strerror}; give a JSON file as --print-config writes it"
-        ) from None
+        raise ConfigError(f"settings file {path}: {error.strerror}; give a JSON file as --print-config writes it") from None
     except ValueError as error:
         raise ConfigError(f"settings file {path}: not JSON ({error}); write one with --print-config") from None
     if not isinstance(values, dict):

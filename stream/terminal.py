@@ -36,8 +36,7 @@ def half_blocks(rgb: npt.NDArray[np.uint8], columns: int, rows: int) -> str:
     lines = []
     for upper, lower in zip(small[0::2].tolist(), small[1::2].tolist(), strict=True):
         cells = [
-            f"\x1b[38;2;{u[0]};{u[1]};{u[2]};48;2;{d[0]};{d[1]};{d[2]}m{UPPER_HALF}"
-            for u, d in zip(upper, lower, strict=True)
+            f"\x1b[38;2;{u[0]};{u[1]};{u[2]};48;2;{d[0]};{d[1]};{d[2]}m{UPPER_HALF}" for u, d in zip(upper, lower, strict=True)
         ]
         lines.append("".join(cells) + RESET)
     return "\n".join(lines)
