@@ -53,9 +53,7 @@ class Engine(Protocol):
     def prepare(self, adapter: Adapter) -> PreparedAdapter:
         """Puts an adapter into buffers that `run` can use. Raises AdapterRejected if names or shapes do not fit."""
 
-    def run(
-        self, frame: npt.NDArray[np.uint8], sound: npt.NDArray[np.float32], adapter: PreparedAdapter
-    ) -> Prediction:
+    def run(self, frame: npt.NDArray[np.uint8], sound: npt.NDArray[np.float32], adapter: PreparedAdapter) -> Prediction:
         """Runs one window.
 
         frame: uint8 (H, W, 3) RGB at the bundle's frame size.
