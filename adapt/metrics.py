@@ -35,7 +35,8 @@ def binary_iou(marked: Bools, truth: Bools) -> Floats:
     empty = ~truth.any(axes)
     shared[empty] = pixels - joined[empty]
     joined[empty] = pixels
-    return shared / (joined + BINARY_EPS)
+    iou: Floats = shared / (joined + BINARY_EPS)
+    return iou
 
 
 def f_curves(confidence: Bytes, truth: Bools) -> Floats:
