@@ -130,6 +130,12 @@ class Ingredients:
     skipped: tuple[str, ...] = ()
     """One line for every file that could not be used."""
 
+    @cached_property
+    def scenes_by_class(self) -> dict[str, tuple[Backdrop, ...]]:
+        """Scenes in which at least one instance of the class is marked."""
+        pairs = [(cls, scene) for scene in self.scenes for cls in sorted({cls for _, cls in scene.objects})]
+        return {cls: tuple(scene for _, scene in group) for cls, group in group_by_class(pairs, lambda p: p[0]).items()}
+
     def classes_with_both(self) -> tuple[str, ...]:
         """Classes that can be seen and heard."""
         return tuple(sorted(set(self.cutouts) & set(self.recordings)))
@@ -284,20 +290,20 @@ def cutout_from(rgba: Pixels, *, id: str, cls: str, group: str, truncated: bool 
 
 
 def continue_colours(rgba: Pixels) -> Pixels:
-    """The same picture with the nearest visible colours under its transparent pixels (normalised blur, two widths)."""
-    weight = rgba[..., 3:].astype(np.float32) / 255
-    weighted = np.dstack([rgba[..., :3] * weight, weight])
-    filled = weighted[..., :3]
-    for width in (7, 61):
-        spread = np.asarray(cv2.blur(weighted, (width, width)))
-        known = np.asarray(cv2.blur(weight, (width, width)))[..., None]
-        around = spread[..., :3] / np.maximum(known, 1e-6)
-        hidden = np.clip((1 - weight) if width == 7 else (weighted[..., 3:] < 1e-3), 0, 1)
-        filled = filled + around * hidden
-        weighted = np.dstack([filled, np.where(known > 1e-3, 1, weight).astype(np.float32)])
+    """The same picture with the colours of its visible neighbourhood under the transparent pixels."""
+    weight = rgba[..., 3].astype(np.float32) / 255
+    weighted = rgba[..., :3] * weight[..., None]
+    near, far = (_blurred_colours(weighted, weight, width) for width in (7, 61))
+    close_by = np.asarray(cv2.blur(weight, (7, 7)))[..., None] > 0.02
+    behind = np.where(close_by, near, far)
     out = rgba.copy()
-    out[..., :3] = np.clip(np.rint(filled), 0, 255)
+    out[..., :3] = np.clip(np.rint(weighted + behind * (1 - weight[..., None])), 0, 255)
     return out
+
+
+def _blurred_colours(weighted: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], width: int) -> Samples:
+    known = np.asarray(cv2.blur(weight, (width, width)))[..., None]
+    return np.asarray(cv2.blur(weighted, (width, width)) / np.maximum(known, 1e-6), np.float32)
 
 
 def _read_recording(root: Path, entry: Entry) -> Recording:
