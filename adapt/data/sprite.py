@@ -109,9 +109,7 @@ def _matrix(pose: Pose, source: tuple[int, int], scale: float) -> npt.NDArray[np
     return matrix
 
 
-def _box(
-    matrix: npt.NDArray[np.float64], source: tuple[int, int], size: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
+def _box(matrix: npt.NDArray[np.float64], source: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
     corners = np.array([[0, 0, 1], [source[0], 0, 1], [0, source[1], 1], [source[0], source[1], 1]], np.float64)
     mapped = corners @ matrix.T
     points = mapped[:, :2] / mapped[:, 2:]
