@@ -32,7 +32,7 @@ class _Lane(Generic[Queued]):
     def __init__(self, capacity: float, size_of: Callable[[Queued], float], dropped: str) -> None:
         self.capacity = capacity
         self.dropped = dropped
-        self._size_of = size_of
+        self._size_of: Callable[[Queued], float] = size_of
         self._items: deque[tuple[int, Queued]] = deque()
         self._filled = 0.0
 
