@@ -110,6 +110,11 @@ class OnnxEngine:
         """Lets go of the session; bound adapters keep it until they are let go as well."""
         self._session = None
 
+    @staticmethod
+    def version() -> str:
+        """Of ONNX Runtime."""
+        return str(onnxruntime.__version__)
+
     def _open(self) -> onnxruntime.InferenceSession:
         if self._session is None:
             raise EngineError(f"onnx: the engine of bundle {self.bundle.id[:12]} is closed")

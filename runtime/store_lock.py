@@ -1,0 +1,42 @@
+"""One writer at a time: a lock that the kernel lets go of when its holder dies."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cavs.runtime.clock import NS_PER_MS, Clock
+from cavs.runtime.errors import StoreError
+
+RETRY_NS = 20 * NS_PER_MS
+"""Between two tries: short beside a write, long beside a try."""
+
+HOLDER_CHARS_MAX = 200
+
+
+@contextmanager
+def writing(path: Path, clock: Clock, wait_ns: int) -> Iterator[None]:
+    """Holds the lock file at `path`; waits up to `wait_ns` for another writer, then raises StoreError naming it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        deadline_ns = clock.now_ns() + wait_ns
+        while not _try_lock(handle):
+            if clock.now_ns() >= deadline_ns:
+                holder = os.pread(handle, HOLDER_CHARS_MAX, 0).decode(errors="replace").strip() or "another process"
+                raise StoreError(f"{path.parent} is being written by {holder}; try again when it is done")
+            clock.sleep_ns(RETRY_NS)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} ({Path(sys.argv[0]).name or 'python'})\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
