@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from cavs.runtime.clock import NS_PER_S
 from cavs.stream.counters import Counters
+from cavs.stream.drift import samples_to_ns
 from cavs.stream.items import AudioBlock, SourceEvent, VideoFrame
 
 Item = VideoFrame | AudioBlock | SourceEvent
@@ -29,12 +30,12 @@ class Strategy(str, Enum):
 class _Lane(Generic[Queued]):
     """The waiting items of one kind, each with its place in the order of arrival. Its size is in units of its own."""
 
-    def __init__(self, capacity: float, size_of: Callable[[Queued], float], dropped: str) -> None:
+    def __init__(self, capacity: int, size_of: Callable[[Queued], int], dropped: str) -> None:
         self.capacity = capacity
         self.dropped = dropped
-        self._size_of: Callable[[Queued], float] = size_of
+        self._size_of: Callable[[Queued], int] = size_of
         self._items: deque[tuple[int, Queued]] = deque()
-        self._filled = 0.0
+        self._filled = 0
 
     def has_room_for(self, item: Queued) -> bool:
         """An item larger than the whole lane is let in when the lane is empty, or it could never pass."""
@@ -51,7 +52,7 @@ class _Lane(Generic[Queued]):
     def drain(self) -> list[tuple[int, Queued]]:
         taken = list(self._items)
         self._items.clear()
-        self._filled = 0.0
+        self._filled = 0
         return taken
 
     def __len__(self) -> int:
@@ -83,7 +84,9 @@ class Inbox:
         self.counters = counters if counters is not None else Counters()
         self._frames: _Lane[VideoFrame] = _Lane(frame_capacity, lambda _: 1, "frames_dropped_inbox")
         self._blocks: _Lane[AudioBlock] = _Lane(
-            block_capacity_s, lambda block: len(block.samples) / block.rate_hz, "blocks_dropped_inbox"
+            round(block_capacity_s * NS_PER_S),
+            lambda block: samples_to_ns(len(block.samples), block.rate_hz),
+            "blocks_dropped_inbox",
         )
         self._events: _Lane[SourceEvent] = _Lane(EVENT_CAPACITY, lambda _: 1, "events_dropped_inbox")
         self.counters.declare(self._frames.dropped, self._blocks.dropped, self._events.dropped)
