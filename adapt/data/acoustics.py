@@ -44,7 +44,7 @@ def _tone_curve(rng: np.random.Generator, n: int, strength: float) -> Samples:
 
 @cache
 def _frequencies_hz(n: int) -> npt.NDArray[np.float64]:
-    return np.maximum(np.fft.rfftfreq(n, 1 / RATE_HZ), 1.0)
+    return np.asarray(np.maximum(np.fft.rfftfreq(n, 1 / RATE_HZ), 1.0), np.float64)
 
 
 def _fft_length(at_least: int) -> int:
@@ -79,11 +79,11 @@ def noise(kind: str, length: int, rng: np.random.Generator) -> Samples:
         return _hum(length, rng)
     sheet = _noise_sheet("brown" if kind == "wind" else kind)
     at = (int(rng.integers(len(sheet))) + np.arange(length)) % len(sheet)
-    out = sheet[at]
+    out = np.asarray(sheet[at], np.float64)
     if kind == "wind":
         gusts = np.clip(rng.normal(0.6, 0.5, max(3, length // RATE_HZ * 3)), 0.05, 2.0)
         out = out * np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(gusts)), gusts)
-    return out.astype(np.float32)
+    return np.asarray(out, np.float32)
 
 
 def _hum(length: int, rng: np.random.Generator) -> Samples:
@@ -92,7 +92,7 @@ def _hum(length: int, rng: np.random.Generator) -> Samples:
     out = np.zeros(length)
     for harmonic in (1, 2, 3, 4, 6, 10):
         out += rng.uniform(0, 1) / harmonic * np.sin(2 * np.pi * mains_hz * harmonic * time_s + rng.uniform(0, 6.28))
-    return (out / (np.sqrt(np.square(out).mean()) + 1e-9)).astype(np.float32)
+    return np.asarray(out / (np.sqrt(np.square(out).mean()) + 1e-9), np.float32)
 
 
 @cache
@@ -102,7 +102,7 @@ def _noise_sheet(kind: str) -> Samples:
     spectrum = np.fft.rfft(rng.normal(0, 1, _SHEET_SAMPLES))
     frequency_hz = np.maximum(np.fft.rfftfreq(_SHEET_SAMPLES, 1 / RATE_HZ), 20.0)
     shaped = np.fft.irfft(spectrum * frequency_hz ** {"white": 0.0, "pink": -0.5, "brown": -1.0}[kind], _SHEET_SAMPLES)
-    return (shaped / shaped.std()).astype(np.float32)
+    return np.asarray(shaped / shaped.std(), np.float32)
 
 
 def overdrive(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -100,7 +100,7 @@ def add_noise(picture: Pixels, rng: np.random.Generator, sigma: float) -> Pixels
 @cache
 def _noise_sheet() -> npt.NDArray[np.int16]:
     rng = np.random.default_rng(20_240_101)  # the same sheet in every process
-    return np.rint(rng.normal(0, 32, (_NOISE_SIDE_PX, _NOISE_SIDE_PX, 3))).astype(np.int16)
+    return np.asarray(np.rint(rng.normal(0, 32, (_NOISE_SIDE_PX, _NOISE_SIDE_PX, 3))), np.int16)
 
 
 def compress(picture: Pixels, quality: int) -> Pixels:
@@ -118,7 +118,7 @@ def light_map(rng: np.random.Generator, depth: float) -> Pixels:
         x, y = rng.uniform(-1, 1, 2)
         field = 1.2 - 1.2 * ((across - x) ** 2 + (down - y) ** 2)
     gain = 1 + depth * np.clip(field, -1, 1)
-    return np.clip(np.rint(gain * 128), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(gain * 128), 0, 255), np.uint8)
 
 
 def shine(picture: Pixels, light: Pixels) -> Pixels:

@@ -16,6 +16,19 @@ FROM_SCENES = 0.3
 EMPTY_CORNER_TRIES = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a picture is taken.
+
+    size: (H, W).  squash: the width that a square keeps, since wide pictures are squeezed into the frame.
+    strength: of the augmentation, 0 to 1.
+    """
+
+    size: tuple[int, int]
+    squash: float = 1.0
+    strength: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
     """A backdrop in the frame's size: uint8 (H, W, 3) and the masks of the instances that are already in it."""
@@ -42,28 +55,24 @@ class Crop:
         return np.asarray(cv2.flip(fitted, 1), np.uint8) if self.mirrored else fitted
 
 
-def plain_ground(
-    ingredients: Ingredients, rng: np.random.Generator, size: tuple[int, int], squash: float, strength: float
-) -> Ground:
-    """A ground that shows no object. `squash` is the width that a square keeps when the frame is squeezed."""
-    chosen = _empty_corner(ingredients, rng, size, squash) if rng.random() < FROM_SCENES else None
+def plain_ground(ingredients: Ingredients, rng: np.random.Generator, setting: Setting) -> Ground:
+    """A ground that shows no object."""
+    chosen = _empty_corner(ingredients, rng, setting) if rng.random() < FROM_SCENES else None
     if chosen is None and ingredients.backgrounds and rng.random() >= PAINTED:
-        photo = ingredients.backgrounds[rng.integers(len(ingredients.backgrounds))]
-        chosen = photo, draw_crop(photo.pixels, rng, size, squash, rng.uniform(0.4, 1.0))
+        photo = ingredients.backgrounds[int(rng.integers(len(ingredients.backgrounds)))]
+        chosen = photo, draw_crop(photo.pixels, rng, setting, rng.uniform(0.4, 1.0))
     if chosen is None:
-        return Ground(_painted(rng, size), source="painted")
+        return Ground(_painted(rng, setting.size), source="painted")
     photo, crop = chosen
-    frame = crop.of(photo.pixels, size, _shrinking(crop, size))
-    if rng.random() < 0.7 * strength:
-        frame = apply_tone(frame, draw_tone(rng, strength))
-    if rng.random() < 0.25 * strength:
+    frame = crop.of(photo.pixels, setting.size, _shrinking(crop, setting.size))
+    if rng.random() < 0.7 * setting.strength:
+        frame = apply_tone(frame, draw_tone(rng, setting.strength))
+    if rng.random() < 0.25 * setting.strength:
         frame = soften(frame, rng, 3.0)
     return Ground(frame, source=photo.id)
 
 
-def scene_ground(
-    scene: Backdrop, cls: str, rng: np.random.Generator, size: tuple[int, int], squash: float, strength: float
-) -> Ground:
+def scene_ground(scene: Backdrop, cls: str, rng: np.random.Generator, setting: Setting) -> Ground:
     """A part of a real scene around one of its instances of `cls`, with all instances that it shows."""
     assert scene.ids is not None  # scenes always have one; backgrounds never come here
     wanted = [number for number, name in scene.objects if name == cls]
@@ -71,11 +80,11 @@ def scene_ground(
     number = wanted[int(rng.choice(len(wanted), p=(areas + 1) / (areas + 1).sum()))]
     rows, cols = np.nonzero(scene.ids == number)
     focus = (float(cols.mean()), float(rows.mean())) if len(rows) else None
-    crop = draw_crop(scene.pixels, rng, size, squash, rng.uniform(0.6, 1.0), focus)
-    frame = crop.of(scene.pixels, size, _shrinking(crop, size))
-    ids = crop.of(scene.ids, size, cv2.INTER_NEAREST)
-    if rng.random() < 0.7 * strength:
-        frame = apply_tone(frame, draw_tone(rng, strength))
+    crop = draw_crop(scene.pixels, rng, setting, rng.uniform(0.6, 1.0), focus)
+    frame = crop.of(scene.pixels, setting.size, _shrinking(crop, setting.size))
+    ids = crop.of(scene.ids, setting.size, cv2.INTER_NEAREST)
+    if rng.random() < 0.7 * setting.strength:
+        frame = apply_tone(frame, draw_tone(rng, setting.strength))
     shown = tuple((name, ids == number) for number, name in scene.objects if (ids == number).any())
     return Ground(frame, shown, scene.id)
 
@@ -83,14 +92,13 @@ def scene_ground(
 def draw_crop(
     picture: Pixels,
     rng: np.random.Generator,
-    size: tuple[int, int],
-    squash: float,
+    setting: Setting,
     share: float,
     focus: tuple[float, float] | None = None,
 ) -> Crop:
     """A random part of the picture of the frame's shape before squeezing; `share` of the largest possible one."""
     height, width = picture.shape[:2]
-    shape = size[1] / (size[0] * squash)  # width over height
+    shape = setting.size[1] / (setting.size[0] * setting.squash)  # width over height
     tall = min(height, width / shape) * share
     crop_h, crop_w = min(height, max(8, round(tall))), min(width, max(8, round(tall * shape)))
     if focus is None:
@@ -106,12 +114,10 @@ def _shrinking(crop: Crop, size: tuple[int, int]) -> int:
     return cv2.INTER_AREA if crop.height > size[0] and crop.width > size[1] else cv2.INTER_LINEAR
 
 
-def _empty_corner(
-    ingredients: Ingredients, rng: np.random.Generator, size: tuple[int, int], squash: float
-) -> tuple[Backdrop, Crop] | None:
+def _empty_corner(ingredients: Ingredients, rng: np.random.Generator, setting: Setting) -> tuple[Backdrop, Crop] | None:
     for _ in range(EMPTY_CORNER_TRIES if ingredients.scenes else 0):
-        scene = ingredients.scenes[rng.integers(len(ingredients.scenes))]
-        crop = draw_crop(scene.pixels, rng, size, squash, rng.uniform(0.35, 0.7))
+        scene = ingredients.scenes[int(rng.integers(len(ingredients.scenes)))]
+        crop = draw_crop(scene.pixels, rng, setting, rng.uniform(0.35, 0.7))
         ids = scene.ids
         if ids is not None and not ids[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width].any():
             return scene, crop

@@ -29,7 +29,7 @@ RATE_HZ = 16_000
 """Every recording is held at this rate."""
 BLOCK = 320
 """Samples of one step of the activity envelope: 20 ms at 16 kHz."""
-ACTIVE_DB = -30.0
+ACTIVE_DB = -25.0
 """A source is active down to this far below its own loud level (the 95th percentile of its envelope)."""
 NOISE_MARGIN_DB = 6.0
 """... but its own background noise (10th percentile) stays below the threshold by this much ..."""
@@ -291,8 +291,8 @@ def cutout_from(rgba: Pixels, *, id: str, cls: str, group: str, truncated: bool 
 
 def continue_colours(rgba: Pixels) -> Pixels:
     """The same picture with the colours of its visible neighbourhood under the transparent pixels."""
-    weight = rgba[..., 3].astype(np.float32) / 255
-    weighted = rgba[..., :3] * weight[..., None]
+    weight: Samples = rgba[..., 3].astype(np.float32) / np.float32(255)
+    weighted = (rgba[..., :3] * weight[..., None]).astype(np.float32)
     near, far = (_blurred_colours(weighted, weight, width) for width in (7, 61))
     close_by = np.asarray(cv2.blur(weight, (7, 7)))[..., None] > 0.02
     behind = np.where(close_by, near, far)

@@ -176,7 +176,7 @@ def _voice(
     blocks = -(-samples // BLOCK)
     voice = np.zeros(blocks * BLOCK, np.float32)
     loud = np.zeros(blocks, bool)
-    chosen = recordings[rng.integers(len(recordings))]
+    chosen = recordings[int(rng.integers(len(recordings)))]
     mates = _mates(chosen, recordings, rng)
     for start_s, end_s in when:
         first = max(0, round(start_s * RATE_HZ / BLOCK))
@@ -197,7 +197,7 @@ def _mates(chosen: Recording, recordings: Sequence[Recording], rng: np.random.Ge
     if not mates:
         collection = chosen.id.rsplit("/", 1)[-1].split("_")[0]
         mates = [r for r in recordings if r.id.rsplit("/", 1)[-1].split("_")[0] == collection and r is not chosen]
-    few = rng.choice(len(mates), min(3, len(mates)), replace=False) if mates else []
+    few: list[int] = rng.choice(len(mates), min(3, len(mates)), replace=False).tolist() if mates else []
     return [chosen, *(mates[i] for i in few)]
 
 
@@ -221,7 +221,7 @@ def _draw_phrase(mates: Sequence[Recording], rng: np.random.Generator, blocks: i
     sequence = len(mates) > 1 and rng.random() < 0.35
     at = 0
     while at < blocks:
-        piece = mates[rng.integers(len(mates))] if sequence else mates[0]
+        piece = mates[int(rng.integers(len(mates)))] if sequence else mates[0]
         under_way = at == 0 and not begins
         first, last = _cut(piece, rng, blocks - at, under_way, sequence)
         heard[at * BLOCK : (at + last - first) * BLOCK] = _excerpt(piece, first, last)
@@ -263,7 +263,7 @@ def _ambience(ingredients: Ingredients, rng: np.random.Generator, samples: int, 
     pool = ingredients.classes_only_heard() if wish.off_target is None else wish.off_target
     if not pool or rng.random() < 0.3:
         return _dry_or_coloured(noise(str(rng.choice(NOISES)), samples, rng), rng, wish.strength)
-    recordings = _recordings_of(ingredients, pool[rng.integers(len(pool))])
+    recordings = _recordings_of(ingredients, pool[int(rng.integers(len(pool)))])
     start_s = -1.0 if rng.random() < 0.7 else float(rng.uniform(0, samples / RATE_HZ))
     voice, _, ids = _voice(recordings, rng, [(start_s, samples / RATE_HZ)], samples)
     played += ids
