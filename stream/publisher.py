@@ -1,0 +1,243 @@
+"""Masks leave the process here. One socket, one thread; nobody downstream can slow it down."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+
+from cavs.runtime.clock import Clock
+from cavs.runtime.engine import Prediction
+from cavs.runtime.errors import ConfigError
+from cavs.stream.address import check_address, clear_for_bind, is_public
+from cavs.stream.header import ClassPart, Event, Hello, ModelPart, SoundFormat
+from cavs.stream.items import Window
+from cavs.stream.keys import load_server_keys
+from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
+from cavs.stream.payload import DEFAULT_ENCODING, Encoding, MaskPacker
+from cavs.stream.preview import PreviewEncoder
+from cavs.stream.wire import FRAME, HELLO, pack_event, pack_hello, pack_masks, pack_preview, topic
+
+SEND_QUEUE = 4
+"""Messages that wait for one subscriber; it loses what comes on top. Few, because an old mask is worth nothing."""
+HEARTBEAT_MS, HEARTBEAT_LOST_MS = 1000, 4000
+SUBSCRIPTIONS_PER_CALL = 64
+"""Subscriptions read per message sent, so that a flood of them cannot hold up the masks."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Publisher:
+    """Binds an address and sends masks, hellos and events to whoever subscribes. Made, used and closed by one thread.
+
+    bind:    tcp://HOST:PORT (PORT may be *: see `address`) or ipc://PATH.
+    keys:    directory made by `cavs-stream keys`: encrypts, and lets in only the clients that it allows.
+    preview: from the first hello on, send pictures and sound to those who subscribe to them; it costs nothing without one.
+    Raises ConfigError if the address is taken, cannot be written, or is public and there are no keys.
+    """
+
+    def __init__(
+        self,
+        bind: str,
+        stream: str,
+        *,
+        clock: Clock,
+        keys: Path | None = None,
+        encoding: Encoding = DEFAULT_ENCODING,
+        preview: bool = True,
+    ) -> None:
+        check_address(bind)
+        if is_public(bind) and keys is None:
+            raise ConfigError(
+                f"{bind} can be reached by other machines, so it needs keys: cavs-stream keys --out DIR, then --keys DIR"
+            )
+        self.stream = stream
+        self._clock = clock
+        self._packer = MaskPacker(encoding)
+        self._preview = PreviewEncoder(stream) if preview else None
+        self._frame_topic, self._hello_topic = topic(FRAME, stream), topic(HELLO, stream)
+        self._frame_wishes: set[bytes] = set()
+        self._last_hello: bytes | None = None
+        self._sound: SoundFormat | None = None
+        self.messages_sent = 0
+        self.bytes_sent = 0
+        self._context = zmq.Context()
+        self._authenticator: ThreadAuthenticator | None = None
+        self._socket = self._context.socket(zmq.XPUB)
+        try:
+            self._set_up(bind, keys)
+            self._bind(bind)
+        except BaseException:
+            self.close()
+            raise
+
+    def publish(
+        self,
+        window: Window,
+        prediction: Prediction,
+        objects: Sequence[SoundingObject],
+        model: ModelStamp,
+        *,
+        stage_times: Mapping[str, float],
+        counters: Mapping[str, int],
+        heard: Sequence[HeardClass] = (),
+        flags: Iterable[str] = (),
+    ) -> None:
+        """Sends the masks of one window. stage_times: ms by stage. flags: in addition to the window's own."""
+        height, width = prediction.labels.shape
+        frame = window.frame
+        masks = Masks(
+            stream=self.stream,
+            seq=window.seq,
+            t_ns=frame.t_ns,
+            sent_ns=self._clock.now_ns(),
+            height=height,
+            width=width,
+            source_height=frame.pixels.shape[0],
+            source_width=frame.pixels.shape[1],
+            sound_start_ns=window.sound_start_ns,
+            sound_end_ns=window.sound_end_ns,
+            model=model,
+            objects=tuple(objects),
+            heard=tuple(heard),
+            sound_missing=window.missing,
+            skew_ns=window.skew_ns,
+            grade=frame.grade,
+            sound_grade=window.sound_grade,
+            counters=counters,
+            latency_ms=stage_times,
+            flags=window.flags.union(flags),
+        )
+        self._send(pack_masks(masks, self._packer))
+        self._read_subscriptions()
+        if self._preview is not None:
+            if self._frame_wishes and self._sound is not None:
+                self._preview.offer(window, self._sound.rate_hz)
+            self._send_previews(self._preview)
+
+    def hello(
+        self,
+        *,
+        model: ModelStamp,
+        classes: Mapping[int, str],
+        size: tuple[int, int],
+        source: tuple[int, int] | None,
+        fps: float | None,
+        sound: SoundFormat,
+        health: Mapping[str, float | int | str | None],
+    ) -> None:
+        """Says who speaks; to be called once a second, windows or not. Numbers that are not finite go out as None."""
+        hello = Hello(
+            stream=self.stream,
+            t_ns=self._clock.now_ns(),
+            software=f"cavs-stream {version('cavs-stream')}",
+            boot_id=BOOT_ID.read_text().strip() if BOOT_ID.exists() else "",
+            model=ModelPart(**asdict(model)),
+            classes=[ClassPart(row=row, cls=name) for row, name in sorted(classes.items())],
+            size=size,
+            source=source,
+            fps=fps,
+            sound=sound,
+            encoding=self._packer.encoding,
+            preview=self._preview is not None,
+            health={name: _finite(value) for name, value in health.items()},
+        )
+        self._sound = sound
+        self._last_hello = pack_hello(hello)
+        self._send(self._last_hello)
+        self._read_subscriptions()
+        if self._preview is not None:
+            self._send_previews(self._preview)
+
+    def event(self, kind: str, subject: str, text: str, t_ns: int | None = None) -> None:
+        """Says that something changed: a model, a device. t_ns: when, now if None."""
+        when = self._clock.now_ns() if t_ns is None else t_ns
+        self._send(pack_event(Event(stream=self.stream, t_ns=when, kind=kind, subject=subject, text=text)))
+
+    @property
+    def address(self) -> str:
+        """Where it is bound; with tcp port * the port that was found."""
+        return str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    @property
+    def previews_dropped(self) -> int:
+        """Pictures that were not made because the one before was still being compressed."""
+        return self._preview.dropped if self._preview is not None else 0
+
+    def close(self) -> None:
+        """Frees the address; idempotent. What is still queued for subscribers is dropped."""
+        if self._preview is not None:
+            self._preview.close()
+        self._socket.close(linger=0)
+        if self._authenticator is not None:
+            self._authenticator.stop()
+            self._authenticator = None
+        self._context.term()
+
+    def __enter__(self) -> "Publisher":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _set_up(self, bind: str, keys: Path | None) -> None:
+        options = {
+            zmq.SNDHWM: SEND_QUEUE,
+            zmq.LINGER: 0,
+            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_LOST_MS,
+            zmq.XPUB_VERBOSE: 1,  # a second subscriber's subscription shows, too: it is greeted with the last hello
+            zmq.IPV6: int("[" in bind),
+        }
+        for option, value in options.items():
+            self._socket.setsockopt(option, value)
+        if keys is None:
+            return
+        own = load_server_keys(keys)
+        self._authenticator = ThreadAuthenticator(self._context)
+        self._authenticator.start()
+        self._authenticator.configure_curve(domain="*", location=own.allowed)
+        self._socket.curve_publickey = own.public
+        self._socket.curve_secretkey = own.secret
+        self._socket.curve_server = True
+
+    def _bind(self, bind: str) -> None:
+        clear_for_bind(bind)
+        try:
+            self._socket.bind(bind.replace("tcp://localhost:", "tcp://127.0.0.1:"))  # zmq takes no host names here
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EADDRINUSE:
+                raise ConfigError(f"{bind} is in use by another process; stop it or choose another --bind") from None
+            raise ConfigError(f"cannot bind {bind}: {error.strerror}; choose another --bind") from None
+
+    def _send(self, message: bytes) -> None:
+        self._socket.send(message)
+        self.messages_sent += 1
+        self.bytes_sent += len(message)
+
+    def _read_subscriptions(self) -> None:
+        """Learns who wants pictures, and greets those who wait for a hello."""
+        greet = False
+        for _ in range(SUBSCRIPTIONS_PER_CALL):
+            try:
+                wish = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            subscribed, prefix = wish[:1] == b"\x01", wish[1:]
+            greet = greet or (subscribed and self._hello_topic.startswith(prefix))
+            # A subscription to everything is no wish for pictures: they cost more than all else.
+            if self._frame_topic.startswith(prefix) and prefix.startswith(topic(FRAME)):
+                (self._frame_wishes.add if subscribed else self._frame_wishes.discard)(prefix)
+        if greet and self._last_hello is not None:
+            self._send(self._last_hello)
+
+    def _send_previews(self, encoder: PreviewEncoder) -> None:
+        for preview in encoder.done():
+            self._send(pack_preview(preview))
+
+
+def _finite(value: float | int | str | None) -> float | int | str | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
