@@ -10,9 +10,12 @@ MAX_SIDE_PX = 16384
 MAX_PIXELS = 1 << 26
 """Pixels of a mask grid or a picture; 8192 x 8192."""
 
-Name = Annotated[str, Field(max_length=256)]
+MAX_NAME = 256
+MAX_TEXT = 4096
+
+Name = Annotated[str, Field(max_length=MAX_NAME)]
 StreamName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-Text = Annotated[str, Field(max_length=4096)]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
 Nanoseconds = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]

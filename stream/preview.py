@@ -1,5 +1,6 @@
 """Pictures and sound for those who watch. Compressed on a thread of its own, so that watching never delays the masks."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ JPEG_QUALITY = 85
 MAX_SIDE_PX = 1280
 """Larger pictures are shrunk to this side: a preview is for looking at."""
 QUEUE_WINDOWS = 2
+CLOSE_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +73,13 @@ class PreviewEncoder:
                 return
 
     def close(self) -> None:
-        """Ends the thread; idempotent. Pictures that wait are dropped."""
+        """Ends the thread after what it has to do, two pictures at most; idempotent."""
         if self._thread is None:
             return
-        while not self._jobs.empty():
-            self._jobs.get_nowait()
-        self._jobs.put(None)
+        while self._thread.is_alive():  # it may die of an error with a full queue
+            with contextlib.suppress(queue.Full):
+                self._jobs.put(None, timeout=CLOSE_POLL_S)
+                break
         self._thread.join()
         self._thread = None
 

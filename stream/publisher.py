@@ -10,20 +10,22 @@ from types import TracebackType
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from cavs.runtime.clock import Clock
+from cavs.runtime.clock import NS_PER_MS, Clock
 from cavs.runtime.engine import Prediction
 from cavs.runtime.errors import ConfigError
 from cavs.stream.address import check_address, clear_for_bind, is_public
-from cavs.stream.header import ClassPart, Event, Hello, ModelPart, SoundFormat
+from cavs.stream.header import MAX_NAME, MAX_TEXT, ClassPart, Event, Hello, ModelPart, SoundFormat
 from cavs.stream.items import Window
 from cavs.stream.keys import load_server_keys
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
 from cavs.stream.payload import DEFAULT_ENCODING, Encoding, MaskPacker
 from cavs.stream.preview import PreviewEncoder
-from cavs.stream.wire import FRAME, HELLO, pack_event, pack_hello, pack_masks, pack_preview, topic
+from cavs.stream.wire import FRAME, HELLO, MASKS, MASKS, pack_event, pack_hello, pack_masks, pack_preview, topic
 
 SEND_QUEUE = 4
 """Messages that wait for one subscriber; it loses what comes on top. Few, because an old mask is worth nothing."""
+LAST_WORDS_MS = 100
+"""How long closing waits for the last messages to leave; without it the `ended` event would not get out."""
 HEARTBEAT_MS, HEARTBEAT_LOST_MS = 1000, 4000
 SUBSCRIPTIONS_PER_CALL = 64
 """Subscriptions read per message sent, so that a flood of them cannot hold up the masks."""
@@ -58,8 +60,12 @@ class Publisher:
         self._clock = clock
         self._packer = MaskPacker(encoding)
         self._preview = PreviewEncoder(stream) if preview else None
-        self._frame_topic, self._hello_topic = topic(FRAME, stream), topic(HELLO, stream)
+        self._masks_topic, self._hello_topic = topic(MASKS, stream), topic(HELLO, stream)
+        self._frame_topic = topic(FRAME, stream)
         self._frame_wishes: set[bytes] = set()
+        self._masks_topic = topic(MASKS, stream)
+        self._masks_wishes: set[bytes] = set()
+        self._watched = False
         self._last_hello: bytes | None = None
         self._sound: SoundFormat | None = None
         self.messages_sent = 0
@@ -74,15 +80,15 @@ class Publisher:
             self.close()
             raise
 
-    def publish(
+    def publish(  # noqa: PLR0917  the way of a window, in order: cut, predicted, found, by which model, how fast
         self,
         window: Window,
         prediction: Prediction,
         objects: Sequence[SoundingObject],
         model: ModelStamp,
-        *,
         stage_times: Mapping[str, float],
         counters: Mapping[str, int],
+        *,
         heard: Sequence[HeardClass] = (),
         flags: Iterable[str] = (),
     ) -> None:
@@ -136,10 +142,10 @@ class Publisher:
             software=f"cavs-stream {version('cavs-stream')}",
             boot_id=BOOT_ID.read_text().strip() if BOOT_ID.exists() else "",
             model=ModelPart(**asdict(model)),
-            classes=[ClassPart(row=row, cls=name) for row, name in sorted(classes.items())],
+            classes=[ClassPart(row=row, cls=name[:MAX_NAME]) for row, name in sorted(classes.items())],
             size=size,
             source=source,
-            fps=fps,
+            fps=None if fps is None or not math.isfinite(fps) else fps,
             sound=sound,
             encoding=self._packer.encoding,
             preview=self._preview is not None,
@@ -155,7 +161,24 @@ class Publisher:
     def event(self, kind: str, subject: str, text: str, t_ns: int | None = None) -> None:
         """Says that something changed: a model, a device. t_ns: when, now if None."""
         when = self._clock.now_ns() if t_ns is None else t_ns
-        self._send(pack_event(Event(stream=self.stream, t_ns=when, kind=kind, subject=subject, text=text)))
+        event = Event(stream=self.stream, t_ns=when, kind=kind[:MAX_NAME], subject=subject[:MAX_NAME], text=text[:MAX_TEXT])
+        self._send(pack_event(event))
+
+    def wait_for_watcher(self, timeout_ms: int) -> bool:
+        """True as soon as somebody has subscribed to masks, False if nobody does within `timeout_ms`."""
+        deadline_ns = self._clock.now_ns() + timeout_ms * NS_PER_MS
+        self._read_subscriptions()
+        while not self._watched:
+            left_ms = (deadline_ns - self._clock.now_ns()) // NS_PER_MS
+            if left_ms <= 0 or not self._socket.poll(left_ms, zmq.POLLIN):
+                return False
+            self._read_subscriptions()
+        return True
+
+    def watched(self) -> bool:
+        """Whether somebody subscribes to the masks now."""
+        self._read_subscriptions()
+        return bool(self._masks_wishes)
 
     @property
     def address(self) -> str:
@@ -168,14 +191,18 @@ class Publisher:
         return self._preview.dropped if self._preview is not None else 0
 
     def close(self) -> None:
-        """Frees the address; idempotent. What is still queued for subscribers is dropped."""
-        if self._preview is not None:
-            self._preview.close()
-        self._socket.close(linger=0)
-        if self._authenticator is not None:
-            self._authenticator.stop()
-            self._authenticator = None
-        self._context.term()
+        """Sends what is ready and frees the address; idempotent. Does not wait for a subscriber that does not read."""
+        try:
+            if self._preview is not None:
+                self._preview.close()
+                if not self._socket.closed:
+                    self._send_previews(self._preview)
+        finally:
+            self._socket.close(linger=LAST_WORDS_MS)
+            if self._authenticator is not None:
+                self._authenticator.stop()
+                self._authenticator = None
+            self._context.term()
 
     def __enter__(self) -> "Publisher":
         return self
@@ -227,7 +254,10 @@ class Publisher:
             except zmq.Again:
                 break
             subscribed, prefix = wish[:1] == b"\x01", wish[1:]
+            self._watched = self._watched or (subscribed and self._masks_topic.startswith(prefix))
             greet = greet or (subscribed and self._hello_topic.startswith(prefix))
+            if self._masks_topic.startswith(prefix):
+                (self._masks_wishes.add if subscribed else self._masks_wishes.discard)(prefix)
             # A subscription to everything is no wish for pictures: they cost more than all else.
             if self._frame_topic.startswith(prefix) and prefix.startswith(topic(FRAME)):
                 (self._frame_wishes.add if subscribed else self._frame_wishes.discard)(prefix)

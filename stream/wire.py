@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from cavs.runtime.errors import WireError
-from cavs.stream.header import MAX_PIXELS, BytesPart, Event, FrameHeader, Hello, MasksHeader
+from cavs.stream.header import MAX_NAME, MAX_PIXELS, MAX_TEXT, BytesPart, Event, FrameHeader, Hello, MasksHeader
 from cavs.stream.items import StampGrade
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
 from cavs.stream.payload import MAX_PAYLOAD_BYTES, MaskPacker, Span, unpack_masks
@@ -32,8 +32,8 @@ MAX_MESSAGE_BYTES = MAX_PAYLOAD_BYTES + MAX_HEADER_BYTES + MAX_TOPIC_BYTES
 """Also what a subscriber gives ZeroMQ as the largest message it takes."""
 
 _HEADER_LENGTH = struct.Struct("<I")
-_MAX_TEXT = 4096
 _MAX_ITEMS = 1024
+_MAX_TEXT_BYTES = 4 * MAX_TEXT
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
@@ -151,11 +151,11 @@ def _read_header(data: memoryview) -> dict[str, Any]:
         header = msgpack.unpackb(
             data,
             strict_map_key=True,
-            max_str_len=_MAX_TEXT,
-            max_bin_len=_MAX_TEXT,
+            max_str_len=_MAX_TEXT_BYTES,
+            max_bin_len=_MAX_TEXT_BYTES,
             max_array_len=_MAX_ITEMS,
             max_map_len=_MAX_ITEMS,
-            max_ext_len=_MAX_TEXT,
+            max_ext_len=_MAX_TEXT_BYTES,
         )
     # All that msgpack raises for bad bytes; UnicodeDecodeError is a ValueError. OverflowError: a time stamp out of range.
     except (ValueError, OverflowError, RecursionError, msgpack.UnpackException) as error:
@@ -200,7 +200,7 @@ def _masks_header(masks: Masks, encoding: str, spans: Sequence[Span]) -> dict[st
         },
         "encoding": encoding,
         "objects": [_object_part(thing, spans[k] if spans else None) for k, thing in enumerate(masks.objects)],
-        "heard": [{"row": heard.row, "cls": heard.cls, "p": heard.probability} for heard in masks.heard],
+        "heard": [{"row": heard.row, "cls": heard.cls[:MAX_NAME], "p": heard.probability} for heard in masks.heard],
         "latency_ms": dict(masks.latency_ms),
         "counters": dict(masks.counters),
         "flags": sorted(masks.flags),
@@ -211,7 +211,7 @@ def _object_part(thing: SoundingObject, span: Span | None) -> dict[str, Any]:
     part: dict[str, Any] = {
         "id": thing.id,
         "row": thing.row,
-        "cls": thing.cls,
+        "cls": thing.cls[:MAX_NAME],
         "score": thing.score,
         "box": thing.box,
         "area": thing.area,
