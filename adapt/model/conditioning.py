@@ -17,7 +17,7 @@ class Heard:
 
     tokens:  (B, T, E), keys and values for the pixels; the first is the null token, for pixels that nothing explains.
     context: (B, E), the sound as a whole.
-    voices:  (B, V, D), unit vectors in the space of the class table, one for each of up to V sounds at once.
+    voices:  (B, V, D), float32 unit vectors in the space of the class table, one for each of up to V sounds at once.
     """
 
     tokens: Tensor
@@ -55,7 +55,7 @@ class Listener(nn.Module):
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
-        voices = F.normalize(self.to_voice(x[:, 1 : 1 + self.voices]), dim=-1)
+        voices = F.normalize(self.to_voice(x[:, 1 : 1 + self.voices]).float(), dim=-1)
         return Heard(tokens=x[:, 1 + self.voices :], context=x[:, 0], voices=voices)
 
 

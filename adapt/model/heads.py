@@ -33,14 +33,6 @@ class ClassTable(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PixelClasses:
-    """cosine (B, K, h, w) between each pixel and each row; logits the same times the learned scale, unused rows masked."""
-
-    cosine: Tensor
-    logits: Tensor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """Does what a pixel shows fit what is heard? Each map is (P, 1, h, w).
 
@@ -80,27 +72,34 @@ class Matching(nn.Module):
         self.match_gain = nn.Parameter(torch.tensor(self.MATCH_GAIN))
         self.heard_weight = nn.Parameter(torch.tensor(1.0))
 
-    def pixels(self, embedding: Tensor, rows: Tensor, used: Tensor) -> PixelClasses:
-        """embedding: (B, D, h, w) of unit vectors; rows: (K, D) of unit length; used: (K,)."""
-        cosine = (rows @ embedding.flatten(2)).unflatten(2, embedding.shape[2:])
-        masked = (MASKED_LOGIT * (1 - used))[:, None, None]
-        return PixelClasses(cosine, self.pixel_scale.exp() * cosine + masked)
+    def pixels(self, embedding: Tensor, rows: Tensor, used: Tensor) -> Tensor:
+        """Logits (B, K, h, w) of what each pixel shows: its scaled cosine to each row, unused rows masked.
+
+        embedding: (B, D, h, w) of unit vectors; rows: (K, D) of unit length; used: (K,). The classes of a pixel lie together in
+        memory (the result is a view), where softmax and argmax over them are fast.
+        """
+        cosine = embedding.permute(0, 2, 3, 1) @ rows.T
+        return (self.pixel_scale.exp() * cosine + MASKED_LOGIT * (1 - used)).permute(0, 3, 1, 2)
+
+    def nearness(self, logits: Tensor) -> Tensor:
+        """The cosines that logits from `pixels` were made of; far below -1 for unused rows."""
+        return logits / self.pixel_scale.exp()
 
     def presence(self, voices: Tensor, rows: Tensor, used: Tensor) -> Tensor:
         """Logits (B, K) that each class is heard: the voices' nearness to its row, softly the nearest of them."""
         nearness = torch.logsumexp(self.voice_scale.exp() * (voices @ rows.T), dim=1)
         return nearness + self.voice_bias + MASKED_LOGIT * (1 - used)
 
-    def evidence(self, classes: PixelClasses, presence: Tensor, embedding: Tensor, voices: Tensor) -> Evidence:
-        """All of one length P: image and sound of each pair."""
-        shows = torch.softmax(classes.logits, dim=1)
-        fits = (torch.sigmoid(presence)[:, None] @ shows.flatten(2)).unflatten(2, shows.shape[2:])
-        nearest = classes.logits.amax(dim=1, keepdim=True) / self.pixel_scale.exp()
+    def evidence(self, shows: Tensor, presence: Tensor, embedding: Tensor, voices: Tensor) -> Evidence:
+        """For P pairs. shows: logits (P, K, h, w) from `pixels`; presence: logits (P, K)."""
+        shows, embedding = shows.permute(0, 2, 3, 1), embedding.permute(0, 2, 3, 1)
+        fits = (torch.softmax(shows, dim=-1) * torch.sigmoid(presence)[:, None, None]).sum(dim=-1)[:, None]
+        nearest = self.nearness(shows.amax(dim=-1)[:, None])
         known = torch.sigmoid(self.KNOWN_SCALE * (nearest - self.known_near))
-        voice = (voices @ embedding.flatten(2)).amax(dim=1, keepdim=True).unflatten(2, embedding.shape[2:])
+        voice = (embedding.flatten(1, 2) @ voices.transpose(1, 2)).amax(dim=-1).reshape(known.shape)
         return Evidence((fits - 0.5) * known, known, voice)
 
-    def named(self, classes: PixelClasses, presence: Tensor) -> Tensor:
+    def named(self, shows: Tensor, presence: Tensor) -> Tensor:
         """Logits (P, K, h, w) of the class of a pixel that sounds: what it shows, weighed by what is heard."""
         heard = F.logsigmoid(presence.clamp(min=self.VETO_LOGIT))
-        return classes.logits + self.heard_weight * heard[:, :, None, None]
+        return shows + self.heard_weight * heard[:, :, None, None]

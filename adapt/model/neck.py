@@ -13,7 +13,7 @@ from cavs.adapt.model.lora import PointwiseConv
 class Seen:
     """What was seen in B images: four maps (B, C_i, H / s_i, W / s_i) and the embedding of every pixel at stride 8.
 
-    embedding: (B, D, H / 8, W / 8), unit vectors in the space of the class table.
+    embedding: (B, D, H / 8, W / 8), unit vectors in the space of the class table, always float32.
     """
 
     stride4: Tensor
@@ -28,16 +28,15 @@ class Seen:
 
 
 class Lateral(nn.Module):
-    """Brings a level of the encoder to the head's width. Encoder outputs reach into the tens: they are normalised first."""
+    """Brings a level of the encoder to the head's width and normalises it: encoder outputs reach into the tens."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels_in)
         self.project = nn.Conv2d(channels_in, channels_out, 1, bias=False)
-        self.norm_out = nn.BatchNorm2d(channels_out)
+        self.norm = nn.BatchNorm2d(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm_out(self.project(self.norm(x)))
+        return self.norm(self.project(x))
 
 
 class Refine(nn.Module):
@@ -84,5 +83,5 @@ class Neck(nn.Module):
         stride32 = F.relu(self.lateral32(level32))
         stride16 = self.refine16(F.relu(self.lateral16(level16) + enlarge(self.down16(stride32))))
         stride8 = self.refine8(F.relu(self.lateral8(level8) + enlarge(self.down8(stride16))))
-        embedding = F.normalize(self.embed(stride8), dim=1)
+        embedding = F.normalize(self.embed(stride8).float(), dim=1)
         return Seen(F.relu(self.lateral4(level4)), stride8, stride16, stride32, embedding)

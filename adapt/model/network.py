@@ -13,7 +13,7 @@ from cavs.adapt.model.audio import Mn04, Vggish
 from cavs.adapt.model.conditioning import Heard, Listener
 from cavs.adapt.model.config import NetworkConfig
 from cavs.adapt.model.decoder import SoundingDecoder
-from cavs.adapt.model.heads import ClassTable, Matching, PixelClasses
+from cavs.adapt.model.heads import ClassTable, Matching
 from cavs.adapt.model.lora import attach_lora, load_lora, lora_tensors
 from cavs.adapt.model.neck import Neck, Seen, enlarge
 from cavs.adapt.model.visual import MobileNetV2, TimmEncoder
@@ -87,21 +87,17 @@ class Network(nn.Module):
         used: (K,), takes the place of the table's own: leaving out rows in training teaches the network to mark what it
         cannot name.
         """
-        used = self.classes.used if used is None else used
-        return self.fuse_with(self.classes.unit_rows(), used, seen, heard, rows)
-
-    def fuse_with(self, table: Tensor, used: Tensor, seen: Seen, heard: Heard, rows: Tensor | None = None) -> Perception:
-        """`fuse` with a class table (K, D) of unit rows from outside."""
+        table, used = self.classes.unit_rows(), self.classes.used if used is None else used
         classes = self.matching.pixels(seen.embedding, table, used)
         presence = self.matching.presence(heard.voices, table, used)
         paired, shown = seen, classes
         if rows is not None:
-            paired, shown = seen.rows(rows), PixelClasses(classes.cosine[rows], classes.logits[rows])
+            paired, shown = seen.rows(rows), classes[rows]
         evidence = self.matching.evidence(shown, presence, paired.embedding, heard.voices)
         sounding = self.decoder(paired, heard, evidence.maps())
         sounding = sounding + self.matching.match_gain * enlarge(evidence.match)
         named = self.matching.named(shown, presence)
-        return Perception(sounding, seen.embedding, classes.logits, named, presence, heard)
+        return Perception(sounding, seen.embedding, classes, named, presence, heard)
 
     def forward(self, images: Tensor, waves: Tensor) -> Perception:
         return self.fuse(self.encode_visual(images), self.encode_audio(waves))

@@ -39,7 +39,7 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride[0] == 2:
-            before_h, before_w = x.shape[2] % 2, x.shape[3] % 2
+            before_h, before_w = (int(size) % 2 for size in x.shape[2:])  # int: constants in an exported graph
             x = F.pad(x, (before_w, 1, before_h, 1))
         return super().forward(x)
 
@@ -93,7 +93,8 @@ class MobileNetV2(nn.Module):
             load_weights(self, weights, skip=("features.18.", "classifier."))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        x = F.relu6(self.features[0](image.float() / 127.5 - 1))
+        x = (image.float() / 127.5 - 1).to(self.features[0].weight.dtype)
+        x = F.relu6(self.features[0](x))
         levels = []
         for index, block in enumerate(self.features[1:], start=1):
             x = block(x)
