@@ -26,6 +26,8 @@ STEP_MIN_NS = 4 * NS_PER_MS
 STEP_SIGMAS = 6.0
 SLOPE_PRIOR_NS_PER_S = 300_000.0
 """300 ppm: wider than any sound card, narrow enough to hold the slope while there are only a few stamps."""
+SLOPE_KEPT_NS_PER_S = 30_000.0
+"""30 ppm: what a crystal may change while its device is away; better known than this is not carried over a restart."""
 SPREAD_FLOOR_NS = 1_000.0
 """Stamps are not better than a microsecond, whatever a handful of equal ones pretends."""
 SPREAD_UNKNOWN_NS = 20e6
@@ -141,6 +143,8 @@ class FittedTimes:
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._slope = 0.0  # ns per second of sound, beside the nominal rate
+        self._prior_width = SLOPE_PRIOR_NS_PER_S
+        self._standard_error = (SPREAD_UNKNOWN_NS, SLOPE_PRIOR_NS_PER_S)
         self._spread_ns = SPREAD_UNKNOWN_NS
         self._point_noise_ns = SPREAD_UNKNOWN_NS
         self.restart(0, 0)
@@ -148,14 +152,14 @@ class FittedTimes:
     def restart(self, sample: int, t_ns: int) -> None:
         self._origin_sample = sample
         self._origin_ns = t_ns
-        self._prior_slope = self._slope
+        self._keep_slope()
         self._level = 0.0  # ns beside the nominal line at `_center_s`
         self._center_s = 0.0
         self._newest_s = 0.0
         self._bins: deque[_Bin] = deque(maxlen=BINS)
         self._suspects: list[_Bin] = []
         self._open: list[tuple[float, float]] = []
-        self._standard_error = (self._spread_ns, SLOPE_PRIOR_NS_PER_S)
+        self._standard_error = (self._spread_ns, self._prior_width)
 
     @property
     def ppm(self) -> float:
@@ -194,6 +198,11 @@ class FittedTimes:
         level_error, slope_error = self._standard_error
         return math.hypot(level_error, slope_error * (self._newest_s - self._center_s))
 
+    def _keep_slope(self) -> None:
+        """What is known of the crystal becomes the prior of the next fit."""
+        self._prior_slope = self._slope
+        self._prior_width = min(max(self._standard_error[1], SLOPE_KEPT_NS_PER_S), SLOPE_PRIOR_NS_PER_S)
+
     def _beside_at(self, x_s: float) -> float:
         return self._level + self._slope * (x_s - self._center_s)
 
@@ -223,7 +232,7 @@ class FittedTimes:
         self._suspects.append(point)
         if not self._suspects_agree():
             return 0
-        self._prior_slope = self._slope
+        self._keep_slope()
         self._bins.clear()
         self._bins.extend(self._suspects)
         self._suspects.clear()
@@ -246,10 +255,11 @@ class FittedTimes:
         self._spread_ns = max(float(np.median(spread_ns)), SPREAD_FLOOR_NS)
         noise_ns = self._spread_ns / float(np.sqrt(np.median(stamps)))
         weight = np.ones(len(x_s))
+        scale_ns = noise_ns
         for _ in range(3):
             center_s = float(weight @ x_s / weight.sum())
             apart_s = x_s - center_s
-            held = (noise_ns / SLOPE_PRIOR_NS_PER_S) ** 2
+            held = (min(noise_ns, scale_ns) / self._prior_width) ** 2
             steepness = float(weight @ apart_s**2) + held
             level = float(weight @ beside_ns / weight.sum())
             slope = float((weight * apart_s) @ (beside_ns - level) + held * self._prior_slope) / steepness
@@ -257,7 +267,8 @@ class FittedTimes:
             scale_ns = max(1.4826 * float(np.median(residual_ns)), noise_ns / 4, SPREAD_FLOOR_NS)
             weight = np.clip(1 - (residual_ns / (6 * scale_ns)) ** 2, 0, None) ** 2 + 1e-6
         self._level, self._slope, self._center_s = level, slope, center_s
-        self._point_noise_ns = max(noise_ns, scale_ns)
+        # A few points may agree by chance; until there are enough, the spread within them says what they are worth.
+        self._point_noise_ns = scale_ns if len(x_s) > 2 * SETTLED_BINS else max(noise_ns, scale_ns)
         self._standard_error = (
             self._point_noise_ns / math.sqrt(weight.sum()),
             self._point_noise_ns / math.sqrt(steepness),
