@@ -128,7 +128,8 @@ class Slot:
     def offer(self, adapter: Adapter, *, version: int = 0, engine: Engine | None = None) -> ModelRef:
         """Prepares a model on the caller's thread; the next window takes it, unless a newer offer replaces it first.
 
-        engine: for an adapter of a bundle that no engine here runs (`runs_bundle`); it belongs to the slot from here on, also if the offer is refused.
+        engine: for a bundle that no engine here runs (`runs_bundle`). It belongs to the slot from here on, also if the
+            offer is refused.
         Raises AdapterRejected, or BundleRejected if the windows of the two bundles differ.
         """
         with self._offering:

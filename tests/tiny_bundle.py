@@ -201,5 +201,10 @@ def _output_nodes() -> list[onnx.NodeProto]:
         node("Cast", ["level_rounded"], ["confidence"], to=TensorProto.UINT8),
         node("Mul", ["cosine", "classes.used"], ["cosine_used"]),
         node("Mul", ["cosine_used", "probability"], ["evidence"]),
-        node("ReduceMax", ["evidence"], ["presence"], axes=[1, 2], keepdims=0),
+        node("ReduceMax", ["evidence"], ["heard"], axes=[1, 2], keepdims=0),
+        # Max and Clip may swallow a NaN; a sum times zero carries it into `presence`, where an engine looks for it.
+        node("ReduceMean", ["unit"], ["unit_mean"], keepdims=0),
+        node("Add", ["unit_mean", "power_mean"], ["sane"]),
+        node("Mul", ["sane", "zero"], ["nothing"]),
+        node("Add", ["heard", "nothing"], ["presence"]),
     ]
