@@ -3,6 +3,7 @@
 sounding  binary cross-entropy of "this pixel sounds now", pixels of small objects weighing more
 dice      1 - soft Dice of the same mask, for pairs in which something visible sounds
 classes   cross-entropy of the class of every visible object's pixels, sounding or not
+named     the same for pixels that sound, weighed by what is heard: the label that the network gives out
 presence  binary cross-entropy of "class k is heard", for every sound
 """
 

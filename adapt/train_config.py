@@ -24,15 +24,16 @@ class PairingConfig(_Frozen):
     a visible one mixed with one off screen, else only classes off screen.
     """
 
-    scenes: Count = 12  # per step and process
-    own_sounds: Count = 3  # composed for each scene
+    scenes: Count = 8  # per step and process
+    own_sounds: Count = 2  # composed for each scene
     borrowed_sounds: Annotated[int, Field(ge=0)] = 1  # of other scenes in the step, labelled by what this scene shows
-    quiet_sounds: Annotated[int, Field(ge=0)] = 4  # per step: silence, ambience, other things; each scene gets one of them
-    one_visible: Share = 0.50
+    quiet_sounds: Annotated[int, Field(ge=0)] = 3  # per step: silence, ambience, other things; each scene gets one of them
+    one_visible: Share = 0.52
     two_visible: Share = 0.24
-    visible_and_offscreen: Share = 0.18
-    fresh_share: Share = 0.35  # of the scenes in a step newly composed; the others are shown again, augmented anew
-    remembered_scenes: Count = 1200  # composed scenes each loader process keeps
+    visible_and_offscreen: Share = 0.20
+    real_scenes: Share = 0.15  # chance of composing inside a photograph whose own objects are outlined
+    duplicates: Share = 0.15  # chance of a second object of a class
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0  # of the augmentation of pictures
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "PairingConfig":
@@ -49,10 +50,12 @@ class LossConfig(_Frozen):
     sounding: Positive = 1.0
     dice: Positive = 1.0
     classes: Positive = 0.5
+    named: Annotated[float, Field(ge=0)] = 0.2
     presence: Positive = 1.2
     small_object_area: Share = 0.08  # share of the frame below which a sounding object's pixels weigh more
     small_object_most: Annotated[float, Field(ge=1)] = 4.0
-    hidden_class: Share = 0.1  # pairs of which one heard, visible class is hidden from the table: it must be `unknown`
+    hidden_distractors: Share = 0.5  # of the steps, in which the rows of `distractors` are hidden: they are not shipped
+    hidden_class: Share = 0.1  # of the steps, in which one visible class is hidden from the table: it must be `unknown`
 
 
 class OptimiserConfig(_Frozen):
@@ -65,7 +68,7 @@ class OptimiserConfig(_Frozen):
     warmup_share: Share = 0.06
     clip_norm: Positive = 5.0
     average_decay: Share = 0.999  # of the running mean of the weights, which is what is scored and shipped
-    thaw_every: Count = 1  # the first visual blocks learn only every n-th step: they cost half of the time
+    thaw_every: Count = 2  # the first visual blocks learn only every n-th step: they cost half of the time
 
 
 class TrainConfig(_Frozen):
@@ -75,6 +78,10 @@ class TrainConfig(_Frozen):
     exclude: tuple[str, ...] = ()
     classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=128)]
     distractors: tuple[str, ...] = ()  # classes that may be seen but never sound; rows of the table in training only
+    unheard: tuple[str, ...] = ()  # recordings left out: off screen they would contradict a class (a sneeze is a person)
+    emphasis: dict[str, Positive] = {}  # how much more often than others a class is drawn
+    visual_weights: str | None = None  # pretrained encoders to start from
+    audio_weights: str | None = None
     steps: Count = 20_000
     seed: int = 0
     mute: bool = False  # train without ears: the visual-only ablation
