@@ -129,8 +129,9 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
 
 
 def _groups(part: Ingredients) -> set[str]:
-    pieces = [*(c for some in part.cutouts.values() for c in some), *(r for some in part.recordings.values() for r in some)]
-    return {piece.group for piece in pieces} | {place.group for place in part.backgrounds}
+    groups = {cutout.group for some in part.cutouts.values() for cutout in some}
+    groups |= {recording.group for some in part.recordings.values() for recording in some}
+    return groups | {place.group for place in part.backgrounds}
 
 
 def _bands(name: str, seed: int) -> np.ndarray:
