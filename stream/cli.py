@@ -34,6 +34,13 @@ def run_parser() -> argparse.ArgumentParser:
     run = parser.add_argument_group("the run")
     run.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds")
     run.add_argument("--windows", type=int, metavar="N", help="stop after N published windows")
+    run.add_argument(
+        "--wait-for-watcher",
+        dest="wait_for_watcher_s",
+        type=float,
+        metavar="S",
+        help="begin when somebody subscribes, after S seconds at the latest",
+    )
     run.add_argument("--report", type=Path, metavar="FILE.json", help="write counts, latencies and drift at the end")
     run.add_argument("--metrics", dest="metrics_port", type=int, metavar="PORT", help="serve Prometheus metrics")
     run.add_argument("--metrics-host", dest="metrics_host", metavar="HOST", help="address of the metrics, default 127.0.0.1")

@@ -26,6 +26,8 @@ SEND_QUEUE = 4
 """Messages that wait for one subscriber; it loses what comes on top. Few, because an old mask is worth nothing."""
 LAST_WORDS_MS = 100
 """How long closing waits for the last messages to leave; without it the `ended` event would not get out."""
+LOSSLESS_WAIT_MS = 5000
+"""How long a lossless publisher waits for a subscriber that does not read."""
 HEARTBEAT_MS, HEARTBEAT_LOST_MS = 1000, 4000
 SUBSCRIPTIONS_PER_CALL = 64
 """Subscriptions read per message sent, so that a flood of them cannot hold up the masks."""
@@ -50,6 +52,7 @@ class Publisher:
         keys: Path | None = None,
         encoding: Encoding = DEFAULT_ENCODING,
         preview: bool = True,
+        lossless: bool = False,
     ) -> None:
         check_address(bind)
         if is_public(bind) and keys is None:
@@ -60,11 +63,12 @@ class Publisher:
         self._clock = clock
         self._packer = MaskPacker(encoding)
         self._preview = PreviewEncoder(stream) if preview else None
+        self._lossless = lossless
+        self.messages_dropped = 0
+        """Lossless only: messages that some subscriber did not take in time. Live, they are not known."""
         self._masks_topic, self._hello_topic = topic(MASKS, stream), topic(HELLO, stream)
         self._frame_topic = topic(FRAME, stream)
         self._frame_wishes: set[bytes] = set()
-        self._masks_topic = topic(MASKS, stream)
-        self._masks_wishes: set[bytes] = set()
         self._watched = False
         self._last_hello: bytes | None = None
         self._sound: SoundFormat | None = None
@@ -175,11 +179,6 @@ class Publisher:
             self._read_subscriptions()
         return True
 
-    def watched(self) -> bool:
-        """Whether somebody subscribes to the masks now."""
-        self._read_subscriptions()
-        return bool(self._masks_wishes)
-
     @property
     def address(self) -> str:
         """Where it is bound; with tcp port * the port that was found."""
@@ -198,7 +197,8 @@ class Publisher:
                 if not self._socket.closed:
                     self._send_previews(self._preview)
         finally:
-            self._socket.close(linger=LAST_WORDS_MS)
+            lossless = self._lossless and not self.messages_dropped
+            self._socket.close(linger=LOSSLESS_WAIT_MS if lossless else LAST_WORDS_MS)
             if self._authenticator is not None:
                 self._authenticator.stop()
                 self._authenticator = None
@@ -219,6 +219,8 @@ class Publisher:
             zmq.XPUB_VERBOSE: 1,  # a second subscriber's subscription shows, too: it is greeted with the last hello
             zmq.IPV6: int("[" in bind),
         }
+        if self._lossless:
+            options |= {zmq.XPUB_NODROP: 1, zmq.SNDTIMEO: LOSSLESS_WAIT_MS}
         for option, value in options.items():
             self._socket.setsockopt(option, value)
         if keys is None:
@@ -241,7 +243,12 @@ class Publisher:
             raise ConfigError(f"cannot bind {bind}: {error.strerror}; choose another --bind") from None
 
     def _send(self, message: bytes) -> None:
-        self._socket.send(message)
+        try:
+            self._socket.send(message)
+        except zmq.Again:  # lossless, and somebody does not read
+            self.messages_dropped += 1
+            self._socket.setsockopt(zmq.XPUB_NODROP, 0)
+            return
         self.messages_sent += 1
         self.bytes_sent += len(message)
 
@@ -256,8 +263,6 @@ class Publisher:
             subscribed, prefix = wish[:1] == b"\x01", wish[1:]
             self._watched = self._watched or (subscribed and self._masks_topic.startswith(prefix))
             greet = greet or (subscribed and self._hello_topic.startswith(prefix))
-            if self._masks_topic.startswith(prefix):
-                (self._masks_wishes.add if subscribed else self._masks_wishes.discard)(prefix)
             # A subscription to everything is no wish for pictures: they cost more than all else.
             if self._frame_topic.startswith(prefix) and prefix.startswith(topic(FRAME)):
                 (self._frame_wishes.add if subscribed else self._frame_wishes.discard)(prefix)

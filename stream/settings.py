@@ -51,6 +51,7 @@ class StreamSettings(BaseModel):
     seconds: float | None = Field(None, gt=0)
     windows: int | None = Field(None, ge=1)
     loops: int | None = Field(None, ge=1)
+    wait_for_watcher_s: float | None = Field(None, gt=0)
     report: Path | None = None
     metrics_port: int | None = Field(None, ge=1, le=65535)
     metrics_host: str = "127.0.0.1"
@@ -69,9 +70,21 @@ class StreamSettings(BaseModel):
             raise ValueError("--loops goes with --demo")
         if self.bundle is not None and self.store is not None:
             raise ValueError("--bundle and --store given, one expected: a store names its own bundle")
+        if self.store is not None and self.sound_threshold is not None:
+            raise ValueError("--sound-threshold goes with --bundle; the versions of a --store bring their own")
+        if self.staleness_ms <= self.sound_wait_ms:
+            raise ValueError(
+                f"--staleness-ms {self.staleness_ms:g} must exceed --sound-wait-ms {self.sound_wait_ms:g}, "
+                "or a frame without sound is stale before it is used"
+            )
         if self.fourcc is not None and not self.fourcc.isascii():
             raise ValueError(f"--fourcc {self.fourcc!r}: four ASCII characters expected, for example MJPG")
         return self
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether a lost source is worth waiting for: a cable or a server, not a broken file."""
+        return self.camera is not None or (self.source is not None and "://" in self.source)
 
     def to_json(self) -> str:
         """The settings as JSON that `settings_from` reads back equal."""

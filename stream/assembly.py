@@ -1,0 +1,163 @@
+"""What a run is made of, opened from its settings: the model, the sources, and what lies between them."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from cavs.runtime.adapter import Adapter, default_adapter, make_adapter
+from cavs.runtime.bundle import Bundle, default_bundle_path, read_bundle
+from cavs.runtime.choose import open_engine
+from cavs.runtime.clock import NS_PER_MS, Clock
+from cavs.runtime.errors import StoreError
+from cavs.runtime.slot import Slot
+from cavs.runtime.store_follow import SlotFeeder, StoreFollower
+from cavs.runtime.store_read import StoreReader
+from cavs.stream.align import Aligner
+from cavs.stream.counters import Counters
+from cavs.stream.health import Health
+from cavs.stream.inbox import Inbox, Strategy
+from cavs.stream.objects import ObjectFinder
+from cavs.stream.pipeline import Parts
+from cavs.stream.publisher import Publisher
+from cavs.stream.settings import StreamSettings
+from cavs.stream.source import Source
+
+LIVE_FRAMES, FILE_FRAMES = 4, 16
+"""Frames that may wait: live more would be stale, for files enough to keep the decoder busy."""
+LIVE_BLOCKS_S, FILE_BLOCKS_S = 5.0, 20.0
+FOLLOWER_STOP_S = 1.0
+
+
+def open_slot(settings: StreamSettings, clock: Clock, closing: ExitStack) -> tuple[Slot, str]:
+    """The slot with its first model, followed from the store if there is one; and why this engine."""
+    bundle, adapter, number = _first_model(settings)
+    engine, why = open_engine(bundle, settings.engine, settings.threads)
+    slot = Slot(engine, adapter, clock, version=number)
+    closing.callback(slot.close)
+    if settings.store is not None:
+        feeder = SlotFeeder(
+            StoreFollower(settings.store), slot, lambda new: open_engine(new, settings.engine, settings.threads)[0], clock
+        )
+        _start_following(feeder, closing)
+    return slot, why
+
+
+def _first_model(settings: StreamSettings) -> tuple[Bundle, Adapter, int]:
+    """The model to start with: the current one of the store, else the bundle's own."""
+    if settings.store is not None:
+        reader = StoreReader(settings.store)
+        pointer = reader.pointer()
+        if pointer is None:
+            raise StoreError(
+                f"{settings.store}: no current version; add a bundle: cavs-models --store {settings.store} add BUNDLE"
+            )
+        model = reader.load(pointer.version)
+        return model.bundle, model.adapter, model.version
+    bundle = read_bundle(settings.bundle or default_bundle_path())
+    adapter = default_adapter(bundle)
+    if settings.sound_threshold is not None:
+        adapter = _with_threshold(adapter, bundle, settings.sound_threshold)
+    return bundle, adapter, 0
+
+
+def _with_threshold(adapter: Adapter, bundle: Bundle, threshold: float) -> Adapter:
+    tensors = dict(adapter.tensors)
+    thresholds = tensors["thresholds"].copy()
+    thresholds[0] = threshold
+    tensors["thresholds"] = thresholds
+    return make_adapter(tensors, bundle=bundle, classes=adapter.classes, method="threshold", parent=adapter.id)
+
+
+def _start_following(feeder: SlotFeeder, closing: ExitStack) -> None:
+    """A thread around the feeder's step; it opens engines and prepares adapters, so the live loop does not."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        while not ended.is_set():
+            feeder.step()
+            feeder.wait()
+
+    thread = threading.Thread(target=follow, name="store follower", daemon=True)
+    thread.start()
+    closing.callback(thread.join, FOLLOWER_STOP_S)
+    closing.callback(ended.set)
+
+
+def open_sources(settings: StreamSettings, bundle: Bundle, clock: Clock, counters: Counters) -> Sequence[Source]:
+    """The sources that the settings name, not yet opened: their threads do that."""
+    rate_hz = bundle.manifest.sound.rate_hz
+    if settings.demo:
+        from cavs.stream.demo import demo_source
+
+        return [demo_source(rate_hz=rate_hz, clock=clock, loops=settings.loops, counters=counters)]
+    if settings.source is not None:
+        from cavs.stream.media import MediaSource
+
+        return [MediaSource(settings.source, rate_hz=rate_hz, clock=clock, rate=settings.rate, counters=counters)]
+    return _open_devices(settings, rate_hz, clock, counters)
+
+
+def _open_devices(settings: StreamSettings, rate_hz: int, clock: Clock, counters: Counters) -> Sequence[Source]:
+    from cavs.stream.camera import CameraSource
+
+    assert settings.camera is not None, "StreamSettings checks that one way in is given"
+    camera = CameraSource(
+        settings.camera,
+        clock=clock,
+        width_px=settings.width_px,
+        height_px=settings.height_px,
+        fps=settings.fps,
+        fourcc=settings.fourcc,
+        counters=counters,
+    )
+    if settings.mic == "none":
+        return [camera]
+    from cavs.stream.microphone import MicrophoneSource
+
+    return [camera, MicrophoneSource(settings.mic, rate_hz=rate_hz, clock=clock, counters=counters)]
+
+
+def assemble(
+    settings: StreamSettings, slot: Slot, sources: Sequence[Source], *, clock: Clock, counters: Counters, closing: ExitStack
+) -> Parts:
+    """Everything between the sources and the wire."""
+    live = sources[0].live
+    manifest = slot.engine.bundle.manifest
+    publisher = Publisher(
+        settings.bind,
+        settings.stream,
+        clock=clock,
+        keys=settings.keys,
+        encoding=settings.encoding,
+        preview=settings.preview,
+        lossless=not live,
+    )
+    closing.callback(publisher.close)
+    inbox = Inbox(
+        Strategy.DROP_OLDEST if live else Strategy.WAIT,
+        frame_capacity=LIVE_FRAMES if live else FILE_FRAMES,
+        block_capacity_s=LIVE_BLOCKS_S if live else FILE_BLOCKS_S,
+        counters=counters,
+        producers=len(sources),
+    )
+    aligner = Aligner(
+        manifest.sound.rate_hz,
+        manifest.sound.samples,
+        manifest.sound.lookahead_samples,
+        live=live,
+        staleness_ns=round(settings.staleness_ms * NS_PER_MS),
+        audio_wait_ns=round(settings.sound_wait_ms * NS_PER_MS),
+        audio_expected=settings.mic != "none",
+        offset_ns=round(settings.offset_ms * NS_PER_MS),
+        counters=counters,
+    )
+    return Parts(
+        inbox=inbox,
+        aligner=aligner,
+        slot=slot,
+        finder=ObjectFinder(dict(slot.adapter.classes), settings.min_area),
+        publisher=publisher,
+        health=Health(clock, counters, slot),
+        clock=clock,
+        virtual_time=not live,
+    )
