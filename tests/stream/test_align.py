@@ -1,0 +1,348 @@
+"""Windows: what is chosen, what waits, what is counted; and streaming equals offline at every cut."""
+
+import math
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cavs.runtime.clock import NS_PER_MS, NS_PER_S
+from cavs.stream.align import LIVE_PENDING_FRAMES, Aligner
+from cavs.stream.items import AudioBlock, SourceEvent, StampGrade, VideoFrame, Window
+
+RATE_HZ = 16_000
+SAMPLES = 1600
+PIXELS = np.zeros((4, 4, 3), np.uint8)
+RAMP = np.arange(1, 4 * RATE_HZ + 1, dtype=np.float32)
+"""Sample k has the value k + 1, so that silence and the first sample differ."""
+
+
+def frame(t_ms: float, index: int | None = None) -> VideoFrame:
+    return VideoFrame(PIXELS, round(t_ms * NS_PER_MS), round(t_ms) if index is None else index)
+
+
+def block(first: int, end: int, grade: StampGrade = StampGrade.A) -> AudioBlock:
+    return AudioBlock(RAMP[first:end], first, first * NS_PER_S // RATE_HZ, RATE_HZ, grade)
+
+
+def live(**changes: int | bool) -> Aligner:
+    told = {"staleness_ns": 500 * NS_PER_MS, "audio_wait_ns": 120 * NS_PER_MS} | changes
+    lookahead_samples = told.pop("lookahead_samples", 0)
+    return Aligner(RATE_HZ, SAMPLES, lookahead_samples, live=True, **told)  # type: ignore[arg-type]
+
+
+def from_file(samples: int = SAMPLES, lookahead_samples: int = 0, offset_ns: int = 0, sound: bool = True) -> Aligner:
+    return Aligner(
+        RATE_HZ,
+        samples,
+        lookahead_samples,
+        live=False,
+        staleness_ns=0,
+        audio_wait_ns=0,
+        offset_ns=offset_ns,
+        audio_expected=sound,
+    )
+
+
+def pop_all(align: Aligner, now_ms: float = 0.0) -> list[Window]:
+    windows = []
+    while (window := align.pop(round(now_ms * NS_PER_MS))) is not None:
+        windows.append(window)
+    return windows
+
+
+def test_the_sound_of_a_window_ends_at_the_time_of_its_frame() -> None:
+    align = live()
+    align.push(block(0, 16_000))
+    align.push(frame(500))
+    (window,) = pop_all(align, 510)
+    np.testing.assert_array_equal(window.sound, RAMP[8000 - SAMPLES : 8000])
+    assert window.sound_end_ns == 500 * NS_PER_MS
+    assert window.sound_start_ns == 400 * NS_PER_MS
+    assert (window.missing, window.flags, window.seq) == (0, frozenset(), 0)
+    assert window.frame.t_ns == 500 * NS_PER_MS
+
+
+def test_the_look_ahead_is_sound_after_the_frame() -> None:
+    align = live(lookahead_samples=160)
+    align.push(frame(500))
+    align.push(block(0, 8159))
+    assert pop_all(align, 510) == []
+    align.push(block(8159, 8160))
+    (window,) = pop_all(align, 510)
+    np.testing.assert_array_equal(window.sound, RAMP[8160 - SAMPLES : 8160])
+
+
+def test_live_the_newest_frame_whose_sound_has_arrived_wins_and_older_ones_are_counted() -> None:
+    align = live()
+    for t_ms in (400, 433, 466, 500):
+        align.push(frame(t_ms, index=t_ms // 33))
+    align.push(block(0, round(0.470 * RATE_HZ)))
+    (window,) = pop_all(align, 505)
+    assert window.frame.t_ns == 466 * NS_PER_MS
+    assert align.counters["frames_superseded"] == 2
+    align.push(block(round(0.470 * RATE_HZ), RATE_HZ))
+    (window,) = pop_all(align, 505)
+    assert window.frame.t_ns == 500 * NS_PER_MS
+    assert align.counters["windows_formed"] == 2
+
+
+def test_live_a_frame_waits_for_its_sound_no_longer_than_told() -> None:
+    align = live()
+    align.push(block(0, 7200))
+    align.push(frame(500))
+    assert pop_all(align, 619) == []
+    (window,) = pop_all(align, 620)
+    assert window.flags == {"audio_partial"}
+    assert window.missing == 800
+    np.testing.assert_array_equal(window.sound[:800], RAMP[6400:7200])
+    assert not window.sound[800:].any()
+    assert align.counters["windows_partial"] == 1
+
+
+def test_a_window_without_any_of_its_sound_says_so() -> None:
+    align = live()
+    align.push(frame(500))
+    (window,) = pop_all(align, 620)
+    assert window.flags == {"audio_missing"}
+    assert window.missing == SAMPLES
+    assert not window.sound.any()
+    assert (window.sound_start_ns, window.sound_end_ns) == (400 * NS_PER_MS, 500 * NS_PER_MS)
+    assert align.counters["frames_without_sound"] == 1
+
+
+def test_without_a_microphone_no_frame_waits() -> None:
+    align = live(audio_expected=False)
+    align.push(frame(500))
+    (window,) = pop_all(align, 501)
+    assert window.flags == {"audio_missing"}
+
+
+def test_after_a_second_without_sound_frames_no_longer_wait_for_it_and_with_it_they_do_again() -> None:
+    align = live()
+    align.push(block(0, 1600))
+    assert pop_all(align, 100) == []
+    align.push(frame(1200))
+    (window,) = pop_all(align, 1201)
+    assert window.flags == {"audio_missing"}
+    align.push(block(1600, 19_000))
+    align.push(frame(1233))
+    assert pop_all(align, 1234) == []
+
+
+def test_a_frame_older_than_the_limit_is_dropped_and_counted() -> None:
+    align = live()
+    align.push(block(0, RATE_HZ))
+    align.push(frame(300))
+    assert pop_all(align, 801) == []
+    assert align.counters["frames_stale"] == 1
+
+
+def test_frames_from_the_past_and_repeated_frames_are_dropped_and_counted() -> None:
+    align = from_file()
+    align.push(block(0, RATE_HZ))
+    for t_ms in (100, 200, 200, 150, 300):
+        align.push(frame(t_ms))
+    assert [window.frame.t_ns // NS_PER_MS for window in pop_all(align)] == [100, 200, 300]
+    assert align.counters["frames_repeated"] == 2
+
+
+def test_lost_frames_and_a_restart_of_the_camera_are_counted_from_its_numbers() -> None:
+    align = from_file(sound=False)
+    for t_ms, index in ((100, 7), (133, 8), (200, 10), (400, 16), (433, 0), (466, 1)):
+        align.push(frame(t_ms, index))
+    assert align.counters["frames_lost"] == 1 + 5
+    assert align.counters["video_restarts"] == 1
+    assert len(pop_all(align)) == 6
+
+
+def test_a_frame_of_another_clock_does_not_stop_the_stream() -> None:
+    align = live(audio_expected=False)
+    align.push(frame(100))
+    assert len(pop_all(align, 105)) == 1
+    align.push(frame(1e9))
+    assert pop_all(align, 138) == []
+    align.push(frame(166))
+    (window,) = pop_all(align, 170)
+    assert window.frame.t_ns == 166 * NS_PER_MS
+    assert align.counters["frames_from_future"] == 1
+    assert align.counters["frames_repeated"] == 0
+
+
+def test_live_waiting_frames_are_bounded() -> None:
+    align = live()
+    for index in range(LIVE_PENDING_FRAMES + 10):
+        align.push(frame(index, index))
+    assert align.counters["frames_superseded"] == 10
+
+
+def test_a_file_whose_sound_lies_far_behind_goes_on_without_it_before_memory_runs_out() -> None:
+    align = from_file()
+    huge = np.zeros((4000, 4000, 3), np.uint8)  # 48 MB, shared by all frames
+    formed = 0
+    for index in range(10):
+        align.push(VideoFrame(huge, index * 33 * NS_PER_MS, index))
+        formed += len(pop_all(align))
+    assert formed == 5
+    assert align.counters["frames_without_sound"] == 5
+
+
+def test_a_file_skips_no_frame_and_waits_for_its_sound_until_it_ends() -> None:
+    align = from_file()
+    for t_ms in (100, 133, 166, 200):
+        align.push(frame(t_ms))
+    align.push(block(0, 2400))
+    assert [window.frame.t_ns // NS_PER_MS for window in pop_all(align, 1e6)] == [100, 133]
+    align.flush()
+    rest = pop_all(align)
+    assert [window.frame.t_ns // NS_PER_MS for window in rest] == [166, 200]
+    assert [window.flags for window in rest] == [{"audio_partial"}] * 2
+    assert [window.missing for window in rest] == [256, 800]
+    assert align.counters["frames_superseded"] == 0
+
+
+def test_live_the_end_of_the_source_lets_the_last_frame_go_at_once() -> None:
+    align = live()
+    align.push(block(0, 1600))
+    align.push(frame(166))
+    assert pop_all(align, 170) == []
+    align.flush()
+    assert len(pop_all(align, 170)) == 1
+
+
+def test_a_sound_track_that_starts_later_leaves_the_first_windows_without_sound() -> None:
+    align = from_file()
+    for t_ms in (500, 1050):
+        align.push(frame(t_ms))
+    assert pop_all(align) == []
+    align.push(AudioBlock(RAMP[:3200], 0, NS_PER_S, RATE_HZ))
+    first, second = pop_all(align)
+    assert first.flags == {"audio_missing"}
+    assert second.flags == {"audio_partial"}
+    np.testing.assert_array_equal(second.sound, np.concatenate([np.zeros(800), RAMP[:800]]).astype(np.float32))
+
+
+def test_the_sound_is_read_only_and_stays_for_three_more_windows() -> None:
+    align = from_file()
+    align.push(block(0, 2 * RATE_HZ))
+    for index in range(8):
+        align.push(frame(200 + 33 * index))
+    first = align.pop(0)
+    assert first is not None
+    kept = first.sound.copy()
+    for _ in range(3):
+        align.pop(0)
+    np.testing.assert_array_equal(first.sound, kept)
+    assert not first.sound.flags.writeable
+    align.pop(0)
+    assert first.sound[0] != kept[0], "documented: the fourth next window writes over it"
+
+
+def test_the_moment_at_which_a_frame_was_received_comes_back_with_its_window() -> None:
+    align = live(audio_expected=False)
+    align.push(frame(100), received_ns=104 * NS_PER_MS)
+    assert pop_all(align, 110)
+    assert align.received_ns == 104 * NS_PER_MS
+
+
+def test_events_pass_by() -> None:
+    align = live()
+    align.push(SourceEvent("lost", "mic", "gone", 0))
+    assert pop_all(align, 1000) == []
+
+
+def test_every_frame_pushed_is_accounted_for() -> None:
+    align = live()
+    align.push(block(0, RATE_HZ))
+    times_ms = [100, 133, 133, 90, 166, 200, 700, 733, 1300, 1e9]
+    formed = 0
+    for t_ms in times_ms:
+        align.push(frame(t_ms))
+        if t_ms in (166, 733):
+            formed += len(pop_all(align, t_ms + 5))
+    formed += len(pop_all(align, 1850))
+    counts = align.counters
+    gone = sum(counts[f"frames_{cause}"] for cause in ("superseded", "stale", "repeated", "from_future"))
+    assert formed == counts["windows_formed"]
+    assert formed + gone == len(times_ms)
+
+
+@pytest.mark.parametrize(
+    ("told", "complaint"),
+    [
+        ({"staleness_ns": 100 * NS_PER_MS}, "must exceed audio_wait_ns"),
+        ({"audio_wait_ns": -1}, "audio_wait_ns=-1"),
+        ({"lookahead_samples": -1}, "lookahead_samples=-1"),
+    ],
+)
+def test_settings_that_cannot_hold_are_refused(told: dict[str, int], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        live(**told)
+
+
+# Streaming equals offline: whatever the blocks' sizes, the frames' times and the order in which the two kinds arrive.
+
+
+def offline(end_ns: int, start_ns: int, holes: set[int], length: int) -> npt.NDArray[np.float32]:
+    """The sound that ends at this time, cut from the whole recording at once."""
+    end = math.ceil((end_ns - start_ns) * RATE_HZ / NS_PER_S)
+    numbers = np.arange(end - SAMPLES, end)
+    there = (numbers >= 0) & (numbers < length) & ~np.isin(numbers // 400, list(holes))
+    return np.where(there, RAMP[np.clip(numbers, 0, length - 1)], 0).astype(np.float32)
+
+
+Recording = tuple[list[VideoFrame], list[AudioBlock], set[int], int, int]
+"""Frames, blocks, which 25 ms of the sound are lost, when it starts, and how many samples it has."""
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> Recording:
+    """Any sizes of blocks, some 25 ms of sound lost here and there, any frame times in µs."""
+    start_ns = draw(st.integers(-NS_PER_S, NS_PER_S))
+    pieces = draw(st.integers(1, 80))
+    holes = draw(st.sets(st.integers(0, pieces - 1), max_size=pieces // 4)) - {0}
+    length = pieces * 400
+    edges = set(draw(st.lists(st.integers(1, length), max_size=40))) | {0, length}
+    edges |= {edge for hole in holes for edge in (hole * 400, hole * 400 + 400)}
+    cuts = sorted(edges)
+    blocks = [
+        AudioBlock(RAMP[first:end], first, start_ns + first * NS_PER_S // RATE_HZ, RATE_HZ)
+        for first, end in pairwise(cuts)
+        if first // 400 not in holes
+    ]
+    times_us = draw(st.lists(st.integers(-500_000, 2_500_000), min_size=1, max_size=40, unique=True))
+    frames = [VideoFrame(PIXELS, t_us * 1000, index) for index, t_us in enumerate(sorted(times_us))]
+    return frames, blocks, holes, start_ns, length
+
+
+@given(recordings(), st.integers(0, 400), st.integers(-200, 200), st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_streaming_equals_offline_at_every_cut(recording: Recording, lookahead: int, offset_ms: int, random: Random) -> None:
+    frames, blocks, holes, start_ns, length = recording
+    offset_ns = offset_ms * NS_PER_MS
+    align = from_file(lookahead_samples=lookahead, offset_ns=offset_ns)
+    order = [True] * len(frames) + [False] * len(blocks)
+    random.shuffle(order)
+    waiting = {True: iter(frames), False: iter(blocks)}
+    heard: list[tuple[int, npt.NDArray[np.float32], int]] = []
+
+    def collect() -> None:
+        while (window := align.pop(random.randrange(10**12))) is not None:
+            heard.append((window.frame.t_ns, window.sound.copy(), window.missing))
+
+    for is_frame in order:
+        align.push(next(waiting[is_frame]))
+        if random.random() < 0.7:
+            collect()
+    align.flush()
+    collect()
+    assert [t_ns for t_ns, _, _ in heard] == [frame.t_ns for frame in frames]
+    for t_ns, sound, missing in heard:
+        end_ns = t_ns + lookahead * NS_PER_S // RATE_HZ - offset_ns
+        expected = offline(end_ns, start_ns, holes, length)
+        np.testing.assert_array_equal(sound, expected)
+        assert missing == np.count_nonzero(expected == 0)
