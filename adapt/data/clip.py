@@ -24,7 +24,14 @@ SHRINK_PER_ATTEMPT = 0.93
 CHECKED_AT = (0.1, 0.5, 0.9)
 """Parts of the clip at which every sounding object must be seen well."""
 SOUND_DRAWS = 12
-"""Sounds drawn until every visible source sounds at one of the frames at least."""
+"""Sounds drawn until every visible source sounds at one of the annotated moments at least."""
+ANNOTATED_AT_S = 0.96
+"""Where one frame per second is kept, it is taken this far into the second: near its end, as in the papers' data."""
+
+
+def annotated_moments(seconds: float) -> tuple[float, ...]:
+    """One moment in every full second of a clip."""
+    return tuple(k + ANNOTATED_AT_S for k in range(int(seconds)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +246,8 @@ def _draw_sound(  # noqa: PLR0917  as draw_shot
     sound_wish: SoundWish | None,
     seconds: float,
 ) -> SoundLine:
-    """Sound in which every source that is seen sounds at one full second at least."""
-    moments = [round(k * RATE_HZ) for k in range(1, int(seconds) + 1)] or [round(seconds * RATE_HZ)]
+    """Sound in which every source that is seen sounds at one of the annotated moments at least."""
+    moments = [round(time_s * RATE_HZ) for time_s in annotated_moments(seconds) or (seconds,)]
     for _ in range(SOUND_DRAWS):
         spans = {cls: draw_spans(rng, seconds, wish.switching) for cls in (*cast.sounding, *cast.offscreen)}
         line = compose_line(ingredients, rng, spans=spans, samples=round(seconds * RATE_HZ), wish=sound_wish)

@@ -1,0 +1,45 @@
+"""The command cavs-adapt: a table of commands, each of which adds its own options."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cavs.adapt.data import compose_command
+from cavs.runtime.errors import CavsError
+
+DATA_COMMANDS = (compose_command.add_parser,)
+"""What stands behind `cavs-adapt data`."""
+COMMANDS = ()
+"""What stands behind `cavs-adapt`, besides `data`."""
+
+EXIT_WORLD = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command: 0 when all went well, 1 for what the world did wrong (argparse itself exits with 2)."""
+    args = command_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except CavsError as error:
+        if args.debug:
+            raise
+        print(f"cavs-adapt: {error}", file=sys.stderr)
+        return EXIT_WORLD
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The parser with all commands."""
+    parser = argparse.ArgumentParser(prog="cavs-adapt", description="Makes data, trains, and keeps learning.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    data = commands.add_parser("data", help="compose and check data", description="Compose and check data.")
+    data_commands = data.add_subparsers(required=True, metavar="COMMAND")
+    for add_parser in DATA_COMMANDS:
+        add_parser(data_commands)
+    for add_parser in COMMANDS:
+        add_parser(commands)
+    return parser
