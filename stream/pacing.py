@@ -60,7 +60,9 @@ class SenderLine:
     SLEW = 1000
     """The line gives way to a slower sender by one part in this many: more than any quartz, less than any ear."""
 
-    def __init__(self) -> None:
+    def __init__(self, reanchor_ns: int | None = None) -> None:
+        """reanchor_ns: an item later than this is no late item, the sender's clock was set back; None: it never is."""
+        self._reanchor_ns = reanchor_ns
         self._offset_ns: int | None = None
         self._floor_ns = 0
         self._floor_before_ns = 0
@@ -70,7 +72,8 @@ class SenderLine:
     def observe(self, media_ns: int, now_ns: int) -> None:
         """An item with this time has just arrived."""
         late_ns = now_ns - media_ns
-        if self._offset_ns is None:
+        set_back = self._reanchor_ns is not None and late_ns - (self._offset_ns or 0) > self._reanchor_ns
+        if self._offset_ns is None or set_back:
             self._offset_ns = self._floor_ns = self._floor_before_ns = late_ns
             self._window_start_ns = self._seen_ns = now_ns
             return

@@ -32,11 +32,12 @@ class SoundConverter:
     """Converts a stream block by block; what comes out equals the conversion of the whole at once.
 
     The line is continuous: blocks follow each other without a jump as long as their stamps do. A step of the stamps beyond
-    `gap_ns` is lost sound (the numbers jump forward) or repeated sound (it is dropped). Not thread-safe.
+    `gap_ns` is lost sound (the numbers jump forward) or repeated sound (it is dropped). With gap_ns None the stamps are too
+    unsteady to tell (a live microphone), and only `skip` and `flush` break the line. Not thread-safe.
     """
 
     def __init__(
-        self, rate_hz: int, grade: StampGrade = StampGrade.A, zero_ns: int | None = None, gap_ns: int = GAP_NS
+        self, rate_hz: int, grade: StampGrade = StampGrade.A, zero_ns: int | None = None, gap_ns: int | None = GAP_NS
     ) -> None:
         """zero_ns: the time of sample number 0; None: the time of the first sample that is pushed."""
         if rate_hz <= 0:
@@ -53,13 +54,14 @@ class SoundConverter:
         self._resampler: soxr.ResampleStream | None = None
         self._anchors: deque[tuple[int, int]] = deque()  # (incoming samples since the restart, their time)
         self._end_ns = 0  # time of the end of the sound before the restart
+        self._jump_ns: int | None = None  # how much is missing after it; None: its end and the next time tell
         self._pushed = 0  # incoming samples since the restart
         self._given = 0  # outgoing samples since the restart
 
     def push(self, samples: npt.NDArray[np.generic], rate_hz: int, t_ns: int) -> list[AudioBlock]:
         """Takes samples (N, C) whose first one was heard at t_ns; gives the blocks that are ready."""
         blocks: list[AudioBlock] = []
-        if not self._anchors or rate_hz != self._rate_in_hz or abs(t_ns - self._expected_ns()) > self._gap_ns:
+        if not self._anchors or rate_hz != self._rate_in_hz or self._steps(t_ns):
             blocks += self.flush()
             self._restart(rate_hz, t_ns)
         self._anchors.append((self._pushed, t_ns))
@@ -78,8 +80,18 @@ class SoundConverter:
             rest = self._resampler.resample_chunk(rest, last=True)
         blocks = self._block(rest)
         self._end_ns = self._expected_ns()
+        self._jump_ns = None
         self._anchors.clear()
         return blocks
+
+    def skip(self, lost_ns: int) -> list[AudioBlock]:
+        """Sound of this length was lost before the next block. Gives the rest that the filter still holds."""
+        blocks = self.flush()
+        self._jump_ns = lost_ns
+        return blocks
+
+    def _steps(self, t_ns: int) -> bool:
+        return self._gap_ns is not None and abs(t_ns - self._expected_ns()) > self._gap_ns
 
     def _expected_ns(self) -> int:
         pushed, t_ns = self._anchors[-1]
@@ -89,7 +101,8 @@ class SoundConverter:
         if self._rate_in_hz == 0:  # the first block of all
             jump = 0 if self._zero_ns is None else round((t_ns - self._zero_ns) * self.rate_hz / NS_PER_S)
         else:
-            jump = round((t_ns - self._end_ns) * self.rate_hz / NS_PER_S)
+            jump_ns = t_ns - self._end_ns if self._jump_ns is None else self._jump_ns
+            jump = round(jump_ns * self.rate_hz / NS_PER_S)
             self.samples_lost += max(jump, 0)
         self._next += jump
         self._rate_in_hz = rate_in_hz
