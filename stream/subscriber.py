@@ -100,7 +100,7 @@ class Subscriber:
         while True:
             message = self.receive(self.timeout_ms)
             if message is None:
-                raise StreamSilent(f"{self.address}: no message for {self.timeout_ms} ms; {self._why_silent()}")
+                raise StreamSilent(f"{self.address}: no message for {self.timeout_ms} ms; {self.why_silent()}")
             yield message
 
     def receive(self, timeout_ms: int | None = None) -> Message | None:
@@ -168,7 +168,7 @@ class Subscriber:
         if last is not None and masks.seq > last:  # a smaller one is a stream that started again
             self.missed += masks.seq - last - 1
 
-    def _why_silent(self) -> str:
+    def why_silent(self) -> str:
         """What the connection went through, as advice."""
         while self._monitor.poll(0):
             event = int(zmq.utils.monitor.recv_monitor_message(self._monitor)["event"])
