@@ -116,13 +116,13 @@ class Canvas:
     def __init__(self, size_px: int, rng: np.random.Generator, view: Floats, light: tuple[float, float, float]) -> None:
         self._side = size_px * OVERSAMPLING
         self._size_px = size_px
-        self._rng = rng
         self._view = view.astype(np.float32)
         self._unit_px = self._side / 2 * float(np.sqrt(abs(np.linalg.det(view))))
         self._light = (np.asarray(light) / np.linalg.norm(light)).astype(np.float32)
         self._colour = np.zeros((self._side, self._side, 3), np.float32)  # premultiplied by alpha
         self._alpha = np.zeros((self._side, self._side), np.float32)
-        grain = rng.standard_normal((self._side // 2, self._side // 2), dtype=np.float32)
+        own = np.random.default_rng(int(rng.integers(2**63)))  # so that the same seed draws the same thing at every size
+        grain = own.standard_normal((self._side // 2, self._side // 2), dtype=np.float32)
         self._grain = np.asarray(cv2.resize(grain, (self._side, self._side), interpolation=cv2.INTER_LINEAR), np.float32)
 
     def fill(self, outline: Points, paint: Paint, *, on_top_only: bool = False) -> None:
