@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from cavs.adapt.model.lora import DOWN, UP, adapted_layers
 from cavs.adapt.model.neck import enlarge
 from cavs.adapt.model.network import Network, Perception
+from cavs.export.tidy import tidy
 from cavs.runtime import contract
 from cavs.runtime.engine import LABEL_FIRST_CLASS, LABEL_SILENT, LABEL_UNKNOWN
 from cavs.runtime.manifest import AdapterSlots
@@ -103,3 +104,4 @@ def write_graph(network: Network, path: Path, precision: Precision = "fp32") -> 
             opset_version=OPSET,
             dynamo=False,
         )
+    tidy(path, OPSET)

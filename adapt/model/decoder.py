@@ -29,7 +29,7 @@ class SoundingDecoder(nn.Module):
         self.attend16 = PixelAttention(config.stride16, width, heads)
         self.down16 = PointwiseConv(config.stride32, config.stride16)
         self.down8 = PointwiseConv(config.stride16, config.stride8)
-        self.down4 = PointwiseConv(config.stride8, config.stride4)
+        self.down4 = nn.Conv2d(config.stride8, config.stride4, 1)
         self.evidence8 = nn.Conv2d(EVIDENCE, config.stride8, 1)
         self.refine16 = Refine(config.stride16)
         self.refine8 = nn.Sequential(Refine(config.stride8), Refine(config.stride8))

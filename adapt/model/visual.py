@@ -64,7 +64,8 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """MobileNetV2 1.0 (arXiv 1801.04381) up to block 17, batch normalisation folded into the convolutions.
 
-    The projections from block 7 on (strides 16 and 32) can carry LoRA pairs: there a pair costs little time.
+    The projections from block 11 on can carry LoRA pairs. Below, where there are more pixels, a pair costs more time than
+    the rest of the adapter together.
     """
 
     BLOCKS = (  # channels, stride, expansion; block 1 first
@@ -78,7 +79,7 @@ class MobileNetV2(nn.Module):
     )
     TAPS = (3, 6, 13, 17)
     """The blocks whose outputs are the pyramid."""
-    FIRST_ADAPTABLE = 7
+    FIRST_ADAPTABLE = 11
 
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
