@@ -23,6 +23,7 @@ EXIT_WORLD = 1
 EXIT_INTERRUPTED = 130
 
 ID_CHARS = 12
+PIPE_WIDTH = 10_000
 
 _Command = Callable[[ModelStore, argparse.Namespace, Console], int]
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     command: _Command = args.command
     try:
-        return command(ModelStore(args.store), args, Console(highlight=False))
+        return command(ModelStore(args.store), args, _console())
     except CavsError as error:
         if args.debug:
             raise
@@ -40,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_WORLD
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a pipe a line is never broken."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,7 +94,7 @@ def _list(store: ModelStore, args: argparse.Namespace, console: Console) -> int:
         return EXIT_OK
     table = Table(box=None, pad_edge=False)
     for title in ("", "version", "adapter", "bundle", "written", "state"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=title != "state")
     for line in lines:
         state = f"quarantined: {line.quarantined}" if line.quarantined else line.problem or "ok"
         table.add_row(

@@ -59,7 +59,7 @@ class OnnxEngine:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.bundle = bundle
         self.threads = threads or threads_by_default()
-        self._session: onnxruntime.InferenceSession | None = _load(bundle, self.threads)
+        self._session: onnxruntime.InferenceSession | None = load_session(bundle, self.threads)
         _check_graph(self._session, bundle)
         manifest = bundle.manifest
         self._inputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in manifest.inputs[:2]}
@@ -133,7 +133,8 @@ class OnnxEngine:
             )
 
 
-def _load(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+def load_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    """The bundle's graph in ONNX Runtime, as the engine sets it up."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

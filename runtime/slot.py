@@ -112,8 +112,7 @@ class Slot:
         If the model fails, the previous one runs the same window and goes on; without a previous one the EngineError
         is raised. Arrays as in `Engine.run`.
         """
-        if self._pending is not None:
-            self._take()
+        self.take_offer()
         model = self._current
         try:
             return model.engine.run(frame, sound, model.prepared), model.ref
@@ -208,8 +207,10 @@ class Slot:
             self._note("superseded", f"{lost.ref} was never used: {offer.model.ref} came before the next window")
         self._pending = offer
 
-    def _take(self) -> None:
-        """Between two windows, on the live thread: exchanges references, frees nothing."""
+    def take_offer(self) -> None:
+        """Exchanges references if there is an offer; frees nothing. `run` begins with it; only its thread may call it."""
+        if self._pending is None:
+            return
         with self._lock:
             offer, self._pending = self._pending, None
             if offer is None or offer.model is self._current:
