@@ -159,8 +159,8 @@ def _memory() -> Finding:
     return Finding("memory", "ok", f"{free_mib} MiB free", needed=True)
 
 
-def _bundle() -> Finding:
-    path = default_bundle_path()
+def look_at_bundle(path: Path) -> Finding:
+    """Reads the whole bundle, as a run does."""
     try:
         bundle = read_bundle(path)
     except CavsError as error:
@@ -191,7 +191,7 @@ LOOKS: tuple[Callable[[], Finding], ...] = (
     _cameras,
     _wire,
     _memory,
-    _bundle,
+    lambda: look_at_bundle(default_bundle_path()),
 )
 
 

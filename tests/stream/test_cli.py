@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cavs.runtime.bundle import Bundle
+from cavs.stream.cli import COMMANDS, main, run_parser, settings_of
+from cavs.stream.settings import StreamSettings
+
+
+def test_every_setting_can_be_given_as_a_flag() -> None:
+    flags = {action.dest for action in run_parser()._actions}
+    assert set(StreamSettings.model_fields) <= flags
+
+
+def test_every_command_beside_the_stream_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as left:
+            main([command, "--help"])
+        assert left.value.code == 0
+        assert f"cavs-stream {command}" in capsys.readouterr().out
+
+
+def test_flags_win_over_the_settings_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"demo": True, "threads": 4, "bind": "ipc:///tmp/cavs-a"}))
+    settings = settings_of(run_parser().parse_args(["--config", str(path), "--threads", "1"]))
+    assert (settings.demo, settings.threads, settings.bind) == (True, 1, "ipc:///tmp/cavs-a")
+
+
+def test_the_printed_settings_are_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--source", "a.mp4", "--fast", "--print-config"]) == 0
+    assert StreamSettings.model_validate_json(capsys.readouterr().out) == StreamSettings(source="a.mp4", rate="fast")
+
+
+@pytest.mark.parametrize("argv", [["--no-such-flag"], [], ["--demo", "--camera", "0"], ["--threads", "many", "--demo"]])
+def test_wrong_use_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code: object = main(argv)
+    except SystemExit as left:
+        code = left.code
+    capsys.readouterr()
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("none.mp4", None, "none.mp4"),
+        ("empty.mp4", b"", "empty.mp4"),
+        ("text.mp4", b"this is a letter, not a film\n" * 50, "text.mp4"),
+    ],
+)
+def test_a_source_that_is_no_video_is_one_line_and_exit_1(
+    name: str, content: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_bundle: Bundle
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    argv = ["--source", str(path), "--bundle", str(tiny_bundle.root), "--bind", f"ipc://{tmp_path}/wire", "--quiet"]
+    assert main(argv) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_bundle_that_is_none_is_one_line_and_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--demo", "--bundle", str(tmp_path), "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert "manifest.json" in err
+    assert err.count("\n") == 1
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--demo", "--report", str(tmp_path / "no" / "r.json"), "--quiet"]) == 1
+    assert "--report" in capsys.readouterr().err
