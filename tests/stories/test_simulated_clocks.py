@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S
@@ -18,7 +19,7 @@ SAMPLES = 1600
 START_NS = 5_000 * NS_PER_S
 CODE = 1 << 20
 """A float32 holds this many numbers exactly; at 16 kHz they repeat after 65 s, which no error may reach."""
-VALUES = (np.arange(CODE + RATE_HZ) % CODE).astype(np.float32) / CODE
+VALUES: npt.NDArray[np.float32] = (np.arange(CODE + RATE_HZ) % CODE / CODE).astype(np.float32)
 PIXELS = np.zeros((2, 2, 3), np.uint8)
 LIMIT_MS = 5.0
 SETTLED_S = 2.0

@@ -1,6 +1,7 @@
 """Windows: what is chosen, what waits, what is counted; and streaming equals offline at every cut."""
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from random import Random
 
@@ -327,7 +328,7 @@ def test_streaming_equals_offline_at_every_cut(recording: Recording, lookahead: 
     align = from_file(lookahead_samples=lookahead, offset_ns=offset_ns)
     order = [True] * len(frames) + [False] * len(blocks)
     random.shuffle(order)
-    waiting = {True: iter(frames), False: iter(blocks)}
+    waiting: dict[bool, Iterator[VideoFrame | AudioBlock]] = {True: iter(frames), False: iter(blocks)}
     heard: list[tuple[int, npt.NDArray[np.float32], int]] = []
 
     def collect() -> None:

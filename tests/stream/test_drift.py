@@ -65,16 +65,22 @@ def test_stamps_rounded_to_milliseconds_are_followed_within_a_millisecond() -> N
         assert abs(times.sample_at(samples_to_ns(sample, RATE_HZ)) - sample) <= 17
 
 
-def test_where_a_time_falls_does_not_depend_on_what_came_after_it() -> None:
+@pytest.mark.parametrize("jitter_ms", [2, 9, 30])
+def test_where_a_time_falls_does_not_depend_on_what_came_after_it(jitter_ms: int) -> None:
+    """As soon as the sample of a time has arrived, its number is final. Jitter beyond a block's length included."""
     random = np.random.default_rng(3)
-    stamps = [(n * BLOCK, n * 20 * NS_PER_MS + int(random.integers(-9, 9)) * NS_PER_MS) for n in range(200)]
+    jitter = random.integers(-jitter_ms, jitter_ms, 200)
+    stamps = [(n * BLOCK, (n * 20 + int(jitter[n])) * NS_PER_MS) for n in range(200)]
     whole = stamped(*stamps)
-    for known in range(2, 200, 7):
+    compared = 0
+    for known in range(1, 200, 7):
         part = stamped(*stamps[:known])
-        for t_ns in range(0, stamps[known - 1][1], 3 * NS_PER_MS):
-            sample = part.sample_at(t_ns)
-            if sample <= stamps[known - 1][0]:
-                assert whole.sample_at(t_ns) == sample
+        for t_ms in range(-50, 20 * known + 50):
+            sample = part.sample_at(t_ms * NS_PER_MS)
+            if sample <= known * BLOCK:
+                assert whole.sample_at(t_ms * NS_PER_MS) == sample
+                compared += 1
+    assert compared > 10_000
 
 
 def test_stamps_of_an_endless_file_are_forgotten_from_the_old_end() -> None:
@@ -118,10 +124,23 @@ def test_half_a_second_of_bad_stamps_is_passed_over() -> None:
     late = 20 * RATE_HZ
     for sample in range(late, late + RATE_HZ // 2, BLOCK):
         assert times.observe(sample, true_ns(sample, 0) + 80 * NS_PER_MS, StampGrade.B) == 0
-    fitted(5, first=late + RATE_HZ // 2, times=times)
-    sample = 26 * RATE_HZ
-    assert abs(times.time_of(sample) - true_ns(sample, 0)) < 1000
+    for sample in range(late + RATE_HZ // 2, late + 5 * RATE_HZ, BLOCK):
+        assert times.observe(sample, true_ns(sample, 0), StampGrade.B) == 0
+        assert abs(times.time_of(sample) - true_ns(sample, 0)) < 1000
     assert times.locked
+
+
+def test_after_a_step_the_crystal_is_remembered() -> None:
+    random = np.random.default_rng(11)
+    times = FittedTimes(RATE_HZ)
+    times.restart(0, true_ns(0, 400))
+    for sample in range(0, 104 * RATE_HZ, BLOCK):
+        step_ns = 300 * NS_PER_MS if sample > 100 * RATE_HZ else 0
+        jitter_ns = round(random.uniform(-20, 20) * NS_PER_MS)
+        times.observe(sample, true_ns(sample, 400) + step_ns + jitter_ns, StampGrade.B)
+    assert times.ppm == pytest.approx(400, abs=60)
+    sample = 104 * RATE_HZ
+    assert abs(times.time_of(sample) - true_ns(sample, 400) - 300 * NS_PER_MS) < 5 * NS_PER_MS
 
 
 @pytest.mark.parametrize("step_ms", [-200, -30, 10, 30, 400])

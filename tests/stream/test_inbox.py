@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cavs.runtime.errors import CameraLost
-from cavs.stream.inbox import EVENT_CAPACITY, Inbox, Strategy
+from cavs.stream.inbox import EVENT_CAPACITY, Inbox, Item, Strategy
 from cavs.stream.items import AudioBlock, SourceEvent, VideoFrame
 
 PIXELS = np.zeros((2, 2, 3), np.uint8)
@@ -27,14 +27,14 @@ def inbox(strategy: Strategy = Strategy.DROP_OLDEST, frames: int = 2, seconds: f
     return Inbox(strategy, frame_capacity=frames, block_capacity_s=seconds, producers=producers)
 
 
-def indices(items: list[object]) -> list[int]:
+def indices(items: list[Item]) -> list[int]:
     return [item.t_ns for item in items if isinstance(item, VideoFrame | AudioBlock)]
 
 
 def test_items_of_all_kinds_come_out_in_the_order_in_which_they_came() -> None:
     box = inbox()
     event = SourceEvent("recovered", "mic", "back", 1)
-    items = [block(0), frame(1), event, block(2), frame(3)]
+    items: list[Item] = [block(0), frame(1), event, block(2), frame(3)]
     for item in items:
         assert box.put(item)
     assert box.take(0) == items
@@ -45,7 +45,7 @@ def test_live_the_oldest_frame_makes_room_and_is_counted() -> None:
     box = inbox(frames=2)
     for index in range(5):
         assert box.put(frame(index))
-    assert indices(list(box.take(0))) == [3, 4]
+    assert indices(box.take(0)) == [3, 4]
     assert box.counters["frames_dropped_inbox"] == 3
     assert box.counters["blocks_dropped_inbox"] == 0
 
@@ -55,7 +55,7 @@ def test_frames_never_push_out_sound_nor_sound_frames() -> None:
     for index in range(10):
         box.put(frame(index))
         box.put(block(index))
-    assert indices(list(box.take(0))) == [7, 8, 9, 9]
+    assert indices(box.take(0)) == [7, 8, 9, 9]
     assert box.counters.to_dict() == {
         "frames_dropped_inbox": 9,
         "blocks_dropped_inbox": 7,
@@ -68,9 +68,9 @@ def test_sound_is_bounded_in_seconds_whatever_the_size_of_the_blocks() -> None:
     box.put(block(0))
     box.put(block(1))
     box.put(AudioBlock(np.zeros(4000, np.float32), 3200, 2, 16_000))  # 0.25 s: only itself fits
-    assert indices(list(box.take(0))) == [2]
+    assert indices(box.take(0)) == [2]
     box.put(AudioBlock(np.zeros(160_000, np.float32), 7200, 3, 16_000))  # 10 s: passes when alone
-    assert indices(list(box.take(0))) == [3]
+    assert indices(box.take(0)) == [3]
 
 
 def test_room_is_counted_anew_after_everything_was_taken() -> None:
@@ -92,13 +92,19 @@ def test_events_are_bounded_too() -> None:
 
 def test_waiting_a_producer_blocks_until_there_is_room_and_nothing_is_lost() -> None:
     box = inbox(Strategy.WAIT, frames=2)
-    producer = threading.Thread(target=lambda: [box.put(frame(index)) for index in range(200)] and box.end("file"))
+
+    def produce() -> None:
+        for index in range(200):
+            box.put(frame(index))
+        box.end("file")
+
+    producer = threading.Thread(target=produce)
     producer.start()
     seen: list[int] = []
     while not box.ended:
         taken = box.take(LONG_NS)
         assert len(taken) <= 2
-        seen += indices(list(taken))
+        seen += indices(taken)
     producer.join()
     assert seen == list(range(200))
     assert box.counters["frames_dropped_inbox"] == 0
@@ -117,7 +123,7 @@ def test_several_producers_lose_nothing_and_keep_their_own_order() -> None:
         producer.start()
     seen: list[int] = []
     while not box.ended:
-        seen += indices(list(box.take(LONG_NS)))
+        seen += indices(box.take(LONG_NS))
     for producer in producers:
         producer.join()
     for name in range(4):
@@ -140,14 +146,14 @@ def test_closing_wakes_a_blocked_producer_and_tells_it_to_stop() -> None:
     box.close()
     producer.join(20)
     assert accepted == [False]
-    assert indices(list(box.take(LONG_NS))) == [0]
+    assert indices(box.take(LONG_NS)) == [0]
     assert box.ended
 
 
 def test_closing_wakes_the_consumer_at_once() -> None:
     box = inbox()
-    taken: list[list[object]] = []
-    consumer = threading.Thread(target=lambda: taken.append(list(box.take(LONG_NS))))
+    taken: list[list[Item]] = []
+    consumer = threading.Thread(target=lambda: taken.append(box.take(LONG_NS)))
     consumer.start()
     box.close()
     consumer.join(10)
@@ -172,7 +178,7 @@ def test_a_failure_is_raised_after_what_was_queued_before_it() -> None:
     box.fail(CameraLost("camera 0: no frame for 212 ms"))
     box.fail(CameraLost("a later one"))
     box.end("camera")
-    assert indices(list(box.take(LONG_NS))) == [0]
+    assert indices(box.take(LONG_NS)) == [0]
     assert not box.ended, "a failed run must not look finished"
     with pytest.raises(CameraLost, match="212 ms"):
         box.take(LONG_NS)
