@@ -167,10 +167,13 @@ class Masks:
 
 
 def resized(mask: Mask, height: int, width: int) -> Mask:
-    """A mask on another grid; an edge falls where half of the pixel is covered."""
+    """A mask on another grid: an edge falls where half of the pixel is covered, and is smooth where the grid is finer."""
     if mask.shape == (height, width):
         return mask
     soft = cv2.resize(mask.view(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
+    finer = round(max(height / mask.shape[0], width / mask.shape[1]))
+    if finer > 1:
+        soft = cv2.blur(soft, (2 * finer - 1, 2 * finer - 1))  # without it the old grid shows as steps
     return np.asarray(soft >= 128)
 
 
