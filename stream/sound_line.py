@@ -159,12 +159,10 @@ class SoundLine:
         expected = self._times.sample_at(block.t_ns)
         join = JOIN_NS * self.rate_hz // NS_PER_S
         went_back = expected < self.end - self.rate_hz * REPLAY_S
-        if went_back:
-            first = self.end + self.capacity  # nothing of the old sound may touch the new
-        elif expected < self.end + join:
-            first = self.end
-        else:
-            first = expected
+        if went_back:  # nothing of the old sound may touch the new
+            self._sound.fill(0.0)
+            self._received.fill(False)
+        first = self.end if expected < self.end + join else expected
         self._shift = first - block.first
         if went_back or not self._exact:
             self._times.restart(first, block.t_ns)

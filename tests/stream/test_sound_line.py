@@ -128,6 +128,7 @@ def test_a_file_whose_time_goes_back_lets_no_old_sound_touch_the_new() -> None:
     assert "moved by -3000.0 ms" in text
     end = made.sample_at(START_NS + 50 * NS_PER_MS)
     assert cut(made, end, 100) == ([0] * 50 + [*range(3001, 3051)], 50)
+    assert made.report().samples_lost == 0
 
 
 @pytest.mark.parametrize("ran", [500, 5000])
