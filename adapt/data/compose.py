@@ -37,6 +37,7 @@ REDRAWS = 16
 AHEAD = 4
 """Clips handed out per process: enough to keep it busy, few enough to stop quickly."""
 LOG = "clips.jsonl"
+PLAN = "plan.json"
 DATASET = "dataset.json"
 SCHEMA = 1
 
@@ -131,11 +132,14 @@ def compose_data_set(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataRejected(f"{out}: not empty; name a new folder, or remove this one")
     partial = out.with_name(out.name + ".partial")
-    lines = _resume(plan, partial)
-    done(len(lines))
+    lines = _finished(plan, partial)
     composer = Composer(plan, partial)
     check_names(plan, composer.ingredients)
     classes = composer.classes
+    partial.mkdir(parents=True, exist_ok=True)
+    (partial / PLAN).write_text(_text_of(plan), encoding="utf-8")
+    (partial / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines.values()), encoding="utf-8")
+    done(len(lines))
     todo = [number for number in range(plan.clips) if number not in lines]
     with (partial / LOG).open("a", encoding="utf-8") as log:
         for line in _write_all(composer, todo, workers):
@@ -151,27 +155,20 @@ def compose_data_set(
     return ordered
 
 
-def _resume(plan: ComposePlan, partial: Path) -> dict[int, Line]:
+def _finished(plan: ComposePlan, partial: Path) -> dict[int, Line]:
     """Lines of the clips that an interrupted run of the same plan has finished."""
-    plan_file = partial / "plan.json"
     if not partial.exists():
-        partial.mkdir(parents=True)
-        plan_file.write_text(plan.model_dump_json(indent=1) + "\n", encoding="utf-8")
         return {}
-    before = plan_file.read_text(encoding="utf-8") if plan_file.exists() else ""
-    if before != plan.model_dump_json(indent=1) + "\n":
+    before, log = partial / PLAN, partial / LOG
+    if not before.exists() or before.read_text(encoding="utf-8") != _text_of(plan):
         raise DataRejected(f"{partial}: left by a run with other options; repeat those to finish it, or remove it")
-    log = partial / LOG
-    lines: dict[int, Line] = {}
-    whole = b""
-    for raw in log.read_bytes().splitlines(keepends=True) if log.exists() else ():
-        if not raw.endswith(b"\n"):
-            break  # the run was killed while writing this line
-        line = json.loads(raw)
-        lines[line["number"]] = line
-        whole += raw
-    log.write_bytes(whole)
-    return lines
+    raw = log.read_bytes().splitlines(keepends=True) if log.exists() else []
+    whole = [json.loads(line) for line in raw if line.endswith(b"\n")]  # a kill may have torn the last one
+    return {line["number"]: line for line in whole}
+
+
+def _text_of(plan: ComposePlan) -> str:
+    return plan.model_dump_json(indent=1) + "\n"
 
 
 def _write_all(composer: Composer, todo: Sequence[int], workers: int) -> Iterator[Line]:
@@ -223,4 +220,4 @@ def _finish(plan: ComposePlan, partial: Path, lines: Sequence[Line], classes: tu
     text = json.dumps({"schema": SCHEMA, "plan": plan.model_dump(mode="json"), "classes": classes, "clips": clips})
     (partial / DATASET).write_text(text + "\n", encoding="utf-8")
     (partial / LOG).unlink()
-    (partial / "plan.json").unlink()
+    (partial / PLAN).unlink()

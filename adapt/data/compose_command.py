@@ -8,6 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cavs.adapt.data.compose import compose_data_set
 from cavs.adapt.data.compose_plan import SHORT_S, make_plan, read_cooccurrence
+from cavs.adapt.data.ingredients import SPLITS
+from cavs.adapt.data.layouts import LAYOUTS
 from cavs.runtime.clock import NS_PER_S, MonotonicClock
 
 HELP = "compose clips with exact masks from cut-outs and recordings"
@@ -28,8 +30,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--classes", metavar="A,B", help="what may sound; default: all that can be seen and heard")
     parser.add_argument("--clips", type=int, required=True, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same data (default: %(default)s)")
-    parser.add_argument("--layout", choices=("s4", "ms3", "avss"), default="avss", help="default: %(default)s")
-    parser.add_argument("--split", choices=("train", "val", "test"), default="train", help="default: %(default)s")
+    parser.add_argument("--layout", choices=LAYOUTS, default="avss", help="default: %(default)s")
+    parser.add_argument("--split", choices=SPLITS, default="train", help="default: %(default)s")
     parser.add_argument("--seconds", type=int, default=SHORT_S, help="5, or 10 for avss (default: %(default)s)")
     parser.add_argument("--size", type=int, default=224, metavar="PX", help="side of the frames (default: %(default)s)")
     parser.add_argument("--mp4", action="store_true", help="also write videos with sound and the truth of every frame")

@@ -2,15 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cavs.adapt.data.cast import ClipWish
 from cavs.adapt.data.ingredients import Ingredients, Split
+from cavs.adapt.data.layouts import Layout
 from cavs.runtime.errors import ConfigError, DataRejected
 
-Layout = Literal["s4", "ms3", "avss"]
 Chance = Annotated[float, Field(ge=0, le=1)]
 SOURCES: dict[Layout, tuple[float, ...]] = {"s4": (1.0,), "ms3": (0.2, 0.55, 0.25), "avss": (0.6, 0.3, 0.1)}
 """Weights of one, two, three sounding classes in a clip."""
@@ -62,8 +62,9 @@ def make_plan(**options: object) -> ComposePlan:
         return ComposePlan.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "options"
-        raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}, got {str(first['input'])[:60]}") from None
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {message}, got {str(first['input'])[:60]}" if where else message) from None
 
 
 def read_cooccurrence(path: Path) -> dict[str, dict[str, float]]:
