@@ -8,7 +8,7 @@ from cavs.runtime.errors import MediaLost
 from cavs.stream.counters import Counters
 from cavs.stream.media import MediaSource
 
-DEMO_CLIP = ("demo", "demo.mp4")
+DEMO_CLIP = ("footage", "demo.mp4")
 """Place of the clip inside the package `cavs.stream`."""
 
 

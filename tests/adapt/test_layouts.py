@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cavs.adapt.data.avss import read_avss
+from cavs.adapt.data.avss import read_avss, write_avss_clip, write_avss_index
 from cavs.adapt.data.clip_set import LabelledClip
-from cavs.adapt.data.layouts import LAYOUTS, METADATA, Layout, read_clips, recognise, write_clip, write_index
+from cavs.adapt.data.layouts import LAYOUTS, METADATA, Layout, read_clips, recognise
 from cavs.adapt.data.mask_files import write_sound
+from cavs.adapt.data.ms3 import write_ms3_clip, write_ms3_index
 from cavs.adapt.data.palette import AVSS_CLASSES
+from cavs.adapt.data.s4 import write_s4_clip, write_s4_index
 from cavs.runtime.errors import DataRejected
 
 CLASSES = ("background", "kettle", "hand-bell", "drone")
@@ -30,8 +32,13 @@ def make_clip(name: str, split: str, seconds: int = 5, sounding: tuple[str, ...]
     return LabelledClip(name, split, sounding, frames, masks, np.ones(seconds, bool), samples)
 
 
-def write(layout: Layout, root: Path, *clips: LabelledClip) -> None:
-    write_index(layout, root, [write_clip(layout, root, clip, CLASSES) for clip in clips], CLASSES)
+def write(layout: Layout, root: Path, *clips: LabelledClip, classes: tuple[str, ...] = CLASSES) -> None:
+    if layout == "s4":
+        write_s4_index(root, [write_s4_clip(root, clip) for clip in clips])
+    elif layout == "ms3":
+        write_ms3_index(root, [write_ms3_clip(root, clip) for clip in clips])
+    else:
+        write_avss_index(root, [write_avss_clip(root, clip, classes) for clip in clips], classes)
 
 
 @LAYOUT
@@ -105,8 +112,7 @@ def test_the_files_of_avss_lie_where_its_loaders_look(tmp_path: Path) -> None:
 
 def test_an_underscore_in_a_class_name_is_written_as_a_hyphen(tmp_path: Path) -> None:
     clip = replace(make_clip("a", "val"), sounding=("toy_robot",))
-    line = write_clip("avss", tmp_path, clip, ("background", "a", "b", "toy_robot"))
-    write_index("avss", tmp_path, [line], ("background", "a", "b", "toy_robot"))
+    write("avss", tmp_path, clip, classes=("background", "a", "b", "toy_robot"))
     clips = read_clips(tmp_path)
     assert clips.clip(0).sounding == ("toy-robot",)
     assert clips.classes[3] == "toy-robot"
@@ -340,8 +346,8 @@ def test_a_folder_that_is_none_or_two_is_refused(tmp_path: Path) -> None:
 def test_a_clip_that_does_not_fit_the_layout_is_a_mistake(tmp_path: Path) -> None:
     two = make_clip("a", "val", 5, ("drone", "kettle"))
     with pytest.raises(ValueError, match="one sounding class"):
-        write_clip("s4", tmp_path, two, CLASSES)
+        write("s4", tmp_path, two)
     with pytest.raises(ValueError, match="MS3 holds 5, all annotated"):
-        write_clip("ms3", tmp_path, make_clip("a", "val", 4), CLASSES)
+        write("ms3", tmp_path, make_clip("a", "val", 4))
     with pytest.raises(ValueError, match="clips of 5 or 10"):
-        write_clip("avss", tmp_path, make_clip("a", "val", 7), CLASSES)
+        write("avss", tmp_path, make_clip("a", "val", 7))
