@@ -6,14 +6,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.lora import DOWN, UP, adapted_layers
-from cavs.adapt.model.neck import enlarge
 from cavs.adapt.model.network import Network, Perception
 from cavs.export.tidy import tidy
 from cavs.runtime import contract
-from cavs.runtime.engine import LABEL_FIRST_CLASS, LABEL_SILENT, LABEL_UNKNOWN
 from cavs.runtime.manifest import AdapterSlots
 
 OPSET = 17
@@ -54,15 +52,9 @@ class ServingForm(nn.Module):
         given = dict(zip(self.slots, adapter, strict=True))
         for name, tensor in given.items():
             setattr(*self._place(name), tensor.to(self.lora_dtype) if name.startswith(contract.LORA_PREFIX) else tensor)
-        probability_above, cosine_above = given[contract.THRESHOLDS].unbind()
         image = frame.float().permute(0, 3, 1, 2)  # cast first: TensorRT transposes no bytes
         seen: Perception = self.network(image, sound)
-        probability = torch.sigmoid(enlarge(seen.sounding, 4))[:, 0]
-        row = seen.named_logits.argmax(dim=1, keepdim=True)
-        near = self.network.matching.nearness(seen.class_logits.gather(1, row)) > cosine_above
-        label = torch.where(near, row.float() + LABEL_FIRST_CLASS, float(LABEL_UNKNOWN))
-        label = F.interpolate(label, scale_factor=8.0, mode="nearest")[:, 0]
-        label = torch.where(probability > probability_above, label, float(LABEL_SILENT))
+        label, probability = label_pixels(self.network, seen, given[contract.THRESHOLDS])
         confidence = torch.round(255 * probability)
         presence = torch.sigmoid(seen.presence) * given[contract.CLASS_USED]
         return label.to(torch.uint8), confidence.to(torch.uint8), presence

@@ -19,13 +19,14 @@ class Attention(nn.Module):
         self.out = linear(width, width)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, x.shape[-1] // self.heads)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         query, key, value = self._split(self.query(queries)), self._split(self.key(keys)), self._split(self.value(keys))
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
         heard = torch.softmax(scores, dim=-1) @ value
-        return self.out(heard.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(heard.transpose(1, 2).flatten(2))
+        return out
 
 
 class AttentionBlock(nn.Module):
@@ -45,7 +46,8 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
         queries = self.norm(x)
         x = x + self.attention(queries, queries if keys is None else keys)
-        return x + self.narrow(F.gelu(self.widen(self.norm_mlp(x)), approximate="tanh"))
+        mixed: Tensor = self.narrow(F.gelu(self.widen(self.norm_mlp(x)), approximate="tanh"))
+        return x + mixed
 
 
 class PixelAttention(nn.Module):
@@ -56,5 +58,5 @@ class PixelAttention(nn.Module):
         self.block = AttentionBlock(width, key_width, heads, Dense)
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        pixels = self.block(x.flatten(2).transpose(1, 2), tokens)
-        return pixels.transpose(1, 2).unflatten(2, x.shape[2:])
+        pixels: Tensor = self.block(x.flatten(2).transpose(1, 2), tokens)
+        return pixels.transpose(1, 2).reshape(x.shape)

@@ -62,7 +62,7 @@ class MobileBlock(nn.Module):
         self.residual = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else self.activation(self.expand(x))
+        y: Tensor = x if self.expand is None else self.activation(self.expand(x))
         y = self.activation(self.depthwise(y))
         y = self.project(y if self.se is None else self.se(y))
         return x + y if self.residual else y
@@ -126,7 +126,7 @@ class Mn04(nn.Module):
         return when, F.hardswish(self.features[-1](x))
 
     def forward(self, wave: Tensor) -> Tensor:
-        when, what = self.maps(self.mel(wave.float()).to(self.features[0].weight.dtype))
+        when, what = self.maps(self.mel(wave.float()).to(next(self.parameters()).dtype))
         return torch.cat([when.flatten(1, 2).transpose(1, 2), what.mean(dim=2).transpose(1, 2)], dim=1)
 
 
@@ -159,7 +159,7 @@ class Vggish(nn.Module):
         self.mel = VggishMel()
 
     def forward(self, wave: Tensor) -> Tensor:
-        patches = self.mel(wave.float())
-        maps = self.features(patches.flatten(0, 1).unsqueeze(1).to(self.features[0].weight.dtype))
-        flat = maps.permute(0, 2, 3, 1).flatten(1)  # the port's weights expect channels last
-        return self.embeddings(flat).reshape(-1, patches.shape[1], self.width)
+        patches = self.mel(wave.float()).to(next(self.parameters()).dtype)
+        maps = self.features(patches.flatten(0, 1).unsqueeze(1))
+        tokens: Tensor = self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))  # the port's weights expect channels last
+        return tokens.reshape(-1, patches.shape[1], self.width)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cavs.adapt.model.config import NetworkConfig
+from cavs.adapt.model.lora import DOWN, detach_lora
 from cavs.adapt.model.network import Network, build_network
 from cavs.runtime.errors import AdaptError
 
@@ -71,6 +72,8 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
         problem = error.errors()[0]
         raise AdaptError(f"{path}: header {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
     network = build_network(header.config).to(device)
+    if not any(name.endswith(f".{DOWN}") for name in tensors):
+        detach_lora(network)
     fill_network(network, tensors, str(path))
     network.class_names = header.class_names
     return Checkpoint(network, header.notes)

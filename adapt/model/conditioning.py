@@ -48,7 +48,7 @@ class Listener(nn.Module):
         self.to_voice = nn.Sequential(Dense(inner, inner), nn.GELU("tanh"), Dense(inner, config.embedding_width))
 
     def forward(self, encoded: Tensor) -> Heard:
-        parts = encoded.split(self.groups, dim=1)
+        parts = torch.split(encoded, list(self.groups), dim=1)
         projected = [project(norm(part)) for norm, project, part in zip(self.norms, self.projections, parts, strict=True)]
         tokens = torch.cat(projected, dim=1) + self.time
         x = torch.cat([self.learned.expand(tokens.shape[0], -1, -1), tokens], dim=1)
@@ -73,5 +73,6 @@ class Conditioning(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        scale, shift = self.project(F.gelu(self.hidden(context), approximate="tanh"))[:, :, None, None].chunk(2, dim=1)
+        both: Tensor = self.project(F.gelu(self.hidden(context), approximate="tanh"))[:, :, None, None]
+        scale, shift = both.chunk(2, dim=1)
         return x * (1 + torch.tanh(scale)) + shift

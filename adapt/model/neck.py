@@ -36,7 +36,8 @@ class Lateral(nn.Module):
         self.norm = nn.BatchNorm2d(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.project(x))
+        level: Tensor = self.norm(self.project(x))
+        return level
 
 
 class Refine(nn.Module):

@@ -75,11 +75,13 @@ class Network(nn.Module):
 
     def encode_visual(self, images: Tensor) -> Seen:
         """images: (B, 3, H, W), RGB 0..255, uint8 or float."""
-        return self.neck(self.visual(images))
+        seen: Seen = self.neck(self.visual(images))
+        return seen
 
     def encode_audio(self, waves: Tensor) -> Heard:
         """waves: (B, N) in [-1, 1]."""
-        return self.listener(self.audio(waves))
+        heard: Heard = self.listener(self.audio(waves))
+        return heard
 
     def fuse(self, seen: Seen, heard: Heard, rows: Tensor | None = None, used: Tensor | None = None) -> Perception:
         """Pairs image rows[p] with sound p; without `rows`, image p with sound p.

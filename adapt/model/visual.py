@@ -56,7 +56,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x))
+        y: Tensor = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.residual else y
 
@@ -94,7 +94,7 @@ class MobileNetV2(nn.Module):
             load_weights(self, weights, skip=("features.18.", "classifier."))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        x = (image.float() / 127.5 - 1).to(self.features[0].weight.dtype)
+        x = (image.float() / 127.5 - 1).to(next(self.parameters()).dtype)
         x = F.relu6(self.features[0](x))
         levels = []
         for index, block in enumerate(self.features[1:], start=1):

@@ -1,0 +1,85 @@
+"""The command `cavs-export`: turns a trained network into what the live process runs."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+from rich.console import Console
+from rich.progress import track
+
+from cavs.adapt.model.checkpoint import load_checkpoint
+from cavs.adapt.model.config import NetworkConfig
+from cavs.adapt.model.reserve import CLASS_CAPACITY, reserve_room
+from cavs.export.onnx_bundle import write_bundle
+from cavs.export.windows import Window, drawn_windows, video_windows
+from cavs.runtime.disk import sha256_of_file
+from cavs.runtime.errors import CavsError
+
+EXIT_OK, EXIT_WORLD, EXIT_INTERRUPTED = 0, 1, 130
+WINDOWS = 100
+"""Windows that torch and engine are compared on."""
+BYTES_PER_MIB = 1 << 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command: 0 when all went well, 1 for what the world did wrong (argparse itself exits with 2)."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except CavsError as error:
+        if args.debug:
+            raise
+        print(f"cavs-export: {error}", file=sys.stderr)
+        return EXIT_WORLD
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cavs-export", description="Turns a trained network into a bundle.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    onnx = commands.add_parser("onnx", help="checkpoint -> bundle with an ONNX graph", description=_onnx.__doc__)
+    onnx.set_defaults(run=_onnx)
+    onnx.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="file written by cavs-adapt train")
+    onnx.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="directory to make")
+    onnx.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="fp16 is for GPUs (default: %(default)s)")
+    onnx.add_argument("--classes", metavar="NAME,NAME", help="the classes it shall name (default: all it knows)")
+    onnx.add_argument(
+        "--capacity", default=CLASS_CAPACITY, type=_positive, help="rows of the class table (default: %(default)s)"
+    )
+    onnx.add_argument("--name", help="name of the bundle (default: that of its directory)")
+    onnx.add_argument("--windows", type=Path, metavar="VIDEOS", help="video or folder to compare on (default: drawn scenes)")
+    onnx.add_argument("--count", type=_positive, default=WINDOWS, help="windows to compare on (default: %(default)s)")
+    return parser
+
+
+def _onnx(args: argparse.Namespace) -> int:
+    """Writes a bundle, having compared it with torch window by window; fails and leaves nothing if they differ."""
+    checkpoint = load_checkpoint(args.checkpoint)
+    names = args.classes.split(",") if args.classes else None
+    network = reserve_room(checkpoint.network, names, args.capacity).eval()
+    provenance: dict[str, JsonValue] = {"checkpoint_sha256": sha256_of_file(args.checkpoint), "training": checkpoint.notes}
+    windows = _windows(args.windows, network.config, args.count)
+    bundle = write_bundle(network, args.out, windows, precision=args.precision, name=args.name, provenance=provenance)
+    parity, size_mib = bundle.manifest.parity, sum(file.size_bytes for file in bundle.manifest.files) / BYTES_PER_MIB
+    print(f"{args.out}: bundle {bundle.id[:12]}, {len(network.class_names)} classes, {size_mib:.1f} MiB")
+    print(f"labels equal torch's on {parity['labels_equal']:.4%} of the pixels of {parity['windows']} windows")
+    return EXIT_OK
+
+
+def _windows(path: Path | None, config: NetworkConfig, count: int) -> Iterator[Window]:
+    """With a progress bar, where there is a terminal to show it."""
+    windows = drawn_windows(config, count) if path is None else video_windows(path, config, count)
+    console = Console(stderr=True)
+    yield from track(windows, "comparing", count, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
+    return number
