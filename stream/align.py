@@ -18,8 +18,8 @@ FILE_HISTORY_S = 60.0
 """The same for files, whose sound may lie far ahead of their pictures: 4 MB at 16 kHz."""
 LIVE_PENDING_FRAMES = 16
 """Half a second at 30 fps waits for its sound; who waits longer is superseded."""
-FILE_PENDING_BYTES = 256 << 20
-"""Pictures of a file that wait for sound stored far behind them; beyond this the oldest goes without."""
+FILE_PENDING_BYTES = 96 << 20
+"""Pictures of a file that wait for sound stored far behind them; beyond this the oldest goes without. 3 s of 640x480."""
 FUTURE_NS = NS_PER_S
 """A frame stamped this far ahead is on another clock."""
 SOUND_STALL_NS = NS_PER_S
@@ -33,12 +33,12 @@ AUDIO_MISSING = frozenset({"audio_missing"})
 CAUSES = (
     "windows_formed",
     "windows_partial",
-    "frames_lost",
     "frames_superseded",
     "frames_stale",
     "frames_without_sound",
     "frames_repeated",
     "frames_from_future",
+    "frame_gaps",
     "video_restarts",
 )
 
@@ -51,7 +51,8 @@ class Aligner:
     window, in order, and waits for its sound until `flush`.
 
     offset_ns: added to the time of the sound before it is compared with a frame's: by how much later the picture of a
-    clap is stamped than its sound. audio_expected: False when there is no microphone; no frame then waits.
+    clap is stamped than its sound. audio_expected: False when there is no microphone; no frame then waits. It may be
+    changed on the way, when a source turns out to have no sound.
 
     The `sound` of a window is a view of one of four buffers in turn: copy it to keep it beyond the fourth next window.
     """
@@ -80,7 +81,7 @@ class Aligner:
         self._live = live
         self._staleness_ns = staleness_ns
         self._audio_wait_ns = audio_wait_ns
-        self._audio_expected = audio_expected
+        self.audio_expected = audio_expected
         self._offset_ns = offset_ns
         self._lookahead_ns = lookahead_ns
         self.counters = counters if counters is not None else Counters()
@@ -149,10 +150,9 @@ class Aligner:
             self.counters.count("frames_repeated")
             return
         if self._last_index is not None:
-            if frame.index > self._last_index:
-                self.counters.count("frames_lost", frame.index - self._last_index - 1)
-            else:
-                self.counters.count("video_restarts")
+            # Places, not frames: each lost frame has been counted by cause where it was lost, the inbox included.
+            self.counters.count("frame_gaps", int(frame.index > self._last_index + 1))
+            self.counters.count("video_restarts", int(frame.index <= self._last_index))
         self._last_index = frame.index
         self._last_frame_ns = frame.t_ns
         if self._live and len(self._pending) >= LIVE_PENDING_FRAMES:
@@ -187,7 +187,7 @@ class Aligner:
         return None
 
     def _sound_has_arrived(self, frame: VideoFrame) -> bool:
-        if not self._audio_expected:
+        if not self.audio_expected:
             return True
         return self.line.started and self.line.sample_at(self._sound_end_ns(frame)) <= self.line.end
 

@@ -88,10 +88,6 @@ class StageTimes:
     publish: int
     end_to_end: int
 
-    def to_dict(self) -> dict[str, float]:
-        """Milliseconds by stage, for the header of a message."""
-        return {f"{stage}_ms": round(getattr(self, stage) / NS_PER_MS, 3) for stage in STAGES}
-
 
 STAGES = tuple(stage.name for stage in fields(StageTimes))
 

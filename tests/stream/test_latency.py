@@ -82,14 +82,3 @@ def test_recent_times_are_those_since_the_last_look_and_the_run_keeps_all() -> N
     assert recent[1]["max_ms"] == 50
     assert latencies.take_recent()["infer"]["count"] == 0
     assert latencies.to_dict()["end_to_end"]["count"] == 3
-
-
-def test_the_stages_of_one_window_are_given_in_milliseconds() -> None:
-    assert StageTimes(1_500_000, 0, 0, 0, 0, 2_000_000).to_dict() == {
-        "capture_ms": 1.5,
-        "align_ms": 0.0,
-        "infer_ms": 0.0,
-        "decode_ms": 0.0,
-        "publish_ms": 0.0,
-        "end_to_end_ms": 2.0,
-    }
