@@ -1,0 +1,186 @@
+"""Ingredients: what is loaded, what is skipped, and when a recording is active."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from cavs.adapt.data.ingredients import (
+    BLOCK,
+    RATE_HZ,
+    Cutout,
+    Ingredients,
+    Pixels,
+    Recording,
+    continue_colours,
+    cutout_from,
+    load_ingredients,
+    merge,
+)
+from cavs.runtime.errors import DataRejected
+
+
+def recording(samples: np.ndarray[tuple[int], np.dtype[np.floating]]) -> Recording:
+    return Recording("a.wav", "a", "a", samples.astype(np.float32))
+
+
+def seconds(count: float) -> int:
+    return int(count * RATE_HZ)
+
+
+@pytest.fixture
+def own_folder(ingredient_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ingredient_folder, tmp_path / "own"))
+
+
+def groups(of: Ingredients) -> set[str]:
+    cutouts = {one.group for some in of.cutouts.values() for one in some}
+    return cutouts | {one.group for some in of.recordings.values() for one in some} | {b.group for b in of.backgrounds}
+
+
+def test_only_the_split_that_was_asked_for_is_loaded(ingredient_folder: Path) -> None:
+    train = load_ingredients(ingredient_folder, split="train")
+    val = load_ingredients(ingredient_folder, split="val")
+    assert {len(some) for some in train.cutouts.values()} == {3}
+    assert {len(some) for some in val.cutouts.values()} == {1}
+    assert not groups(train) & groups(val)
+
+
+def test_a_set_read_from_files_is_the_set_that_was_written(ingredient_folder: Path, few: Ingredients) -> None:
+    read = load_ingredients(ingredient_folder, split="train")
+    assert read.classes_with_both() == few.classes_with_both()
+    assert read.classes_only_heard() == few.classes_only_heard() == ("offscreen_misc",)
+    cls = read.classes_with_both()[0]
+    np.testing.assert_array_equal(read.cutouts[cls][0].rgba[..., 3], few.cutouts[cls][0].rgba[..., 3])
+    np.testing.assert_allclose(read.recordings[cls][0].samples, few.recordings[cls][0].samples, atol=1 / 32767)
+    ids = read.scenes[0].ids
+    assert ids is not None
+    np.testing.assert_array_equal(ids, few.scenes[0].ids)
+
+
+def test_excluded_patterns_and_other_classes_are_left_out(ingredient_folder: Path) -> None:
+    cls = load_ingredients(ingredient_folder, split="train").classes_with_both()[0]
+    unheard = load_ingredients(ingredient_folder, split="train", exclude=[f"audio/{cls}/*"])
+    assert cls in unheard.classes_only_seen()
+    alone = load_ingredients(ingredient_folder, split="train", classes=[cls])
+    assert set(alone.cutouts) == set(alone.recordings) == {cls}
+
+
+def test_broken_files_are_skipped_counted_and_warned_about_once(own_folder: Path) -> None:
+    images = sorted((own_folder / "images").glob("*/train*.png"))
+    sounds = sorted((own_folder / "audio").glob("*/train*.flac"))
+    images[0].write_bytes(b"not a picture")
+    images[1].write_bytes(b"")
+    images[4].unlink()
+    soundfile.write(sounds[0], np.zeros(0, np.float32), RATE_HZ)
+    soundfile.write(sounds[1], np.zeros(RATE_HZ, np.float32), RATE_HZ)
+    sounds[4].write_bytes(b"RIFF")
+    with pytest.warns(UserWarning, match="6 files skipped") as caught:
+        loaded = load_ingredients(own_folder, split="train")
+    assert len(caught) == 1
+    assert len(loaded.skipped) == 6
+    assert sum(len(some) for some in loaded.cutouts.values()) == 5 * 3 - 3
+
+
+def test_a_scene_whose_instances_are_of_another_size_is_skipped(own_folder: Path) -> None:
+    scene, other = sorted((own_folder / "photos").glob("*scene*_inst.png"))[:2]
+    shutil.copy(sorted((own_folder / "images").glob("*/*.png"))[0], scene)
+    assert other.exists()
+    with pytest.warns(UserWarning, match="1 files skipped.*but its photo is"):
+        load_ingredients(own_folder, split="train")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        (None, "expected a folder of ingredients with manifest.json"),
+        ("{", "not JSON"),
+        ("[]", "a list, expected lists under images"),
+        (json.dumps({"images": [{"file": "a.png", "split": "train"}]}), "an entry of images lacks cls"),
+        (json.dumps({"images": [], "audio": []}), "no cut-out and no recording in split train"),
+    ],
+)
+def test_a_folder_that_holds_nothing_usable_is_refused(tmp_path: Path, manifest: str | None, says: str) -> None:
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(DataRejected, match=says):
+        load_ingredients(tmp_path, split="train")
+
+
+def test_a_class_or_split_that_is_not_there_is_refused(ingredient_folder: Path) -> None:
+    with pytest.raises(DataRejected, match="nothing usable for unicorn in split train"):
+        load_ingredients(ingredient_folder, split="train", classes=["unicorn"])
+    with pytest.raises(DataRejected, match="split 'dev'"):
+        load_ingredients(ingredient_folder, split="dev")
+
+
+def test_sound_of_another_rate_and_two_channels_becomes_mono_at_the_rate(own_folder: Path) -> None:
+    path = sorted((own_folder / "audio").glob("*/train*.flac"))[0]
+    time_s = np.arange(48_000) / 48_000
+    tone = 0.5 * np.sin(2 * np.pi * 440 * time_s)
+    soundfile.write(path, np.stack([tone, np.zeros_like(tone)], axis=1), 48_000)
+    loaded = load_ingredients(own_folder, split="train").recordings[path.parent.name][0]
+    assert len(loaded.samples) == RATE_HZ
+    spectrum = np.abs(np.fft.rfft(loaded.samples))
+    assert int(spectrum.argmax()) == 440
+    assert np.abs(loaded.samples[4000:-4000]).max() == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_burst_is_active_only_while_it_lasts() -> None:
+    samples = np.zeros(seconds(2))
+    samples[seconds(0.5) : seconds(0.7)] = 0.3
+    loud = recording(samples).loud
+    assert loud.nonzero()[0].tolist() == list(range(25, 35))
+
+
+def test_the_noise_behind_a_bark_is_not_active() -> None:
+    samples = np.random.default_rng(0).normal(0, 0.02, seconds(2))
+    samples[seconds(1) : seconds(1.2)] += 0.3 * np.sin(np.arange(seconds(0.2)))
+    loud = recording(samples).loud
+    assert loud.nonzero()[0].tolist() == list(range(50, 60))
+
+
+def test_steady_noise_is_active_throughout() -> None:
+    rain = recording(np.random.default_rng(0).normal(0, 0.05, seconds(3)))
+    assert rain.loud.all()
+    assert rain.loud_rms == pytest.approx(0.05, rel=0.02)
+
+
+def test_the_last_block_may_be_partial() -> None:
+    assert len(recording(np.full(BLOCK + 1, 0.1)).envelope) == 2
+
+
+def red_square() -> Pixels:
+    rgba = np.zeros((40, 40, 4), np.uint8)
+    rgba[10:30, 10:30] = (200, 30, 10, 255)
+    return rgba
+
+
+def test_colours_go_on_under_the_transparent_part() -> None:
+    continued = continue_colours(red_square())
+    np.testing.assert_array_equal(continued[..., 3], red_square()[..., 3])
+    np.testing.assert_allclose(continued[8, 8:32, :3], [[200, 30, 10]] * 24, atol=2)
+    np.testing.assert_array_equal(continued[10:30, 10:30], red_square()[10:30, 10:30])
+
+
+def test_a_large_cutout_is_shrunk() -> None:
+    large = np.full((600, 300, 4), 255, np.uint8)
+    assert cutout_from(large, id="a", cls="a", group="a").rgba.shape == (256, 128, 4)
+
+
+def test_the_side_cut_by_the_photograph_is_known() -> None:
+    rgba = red_square()[:30, 5:35]
+    assert Cutout("a", "a", "a", rgba, truncated=True).cut_side == "bottom"
+    assert Cutout("a", "a", "a", rgba, truncated=False).cut_side is None
+    assert Cutout("a", "a", "a", red_square(), truncated=True).cut_side is None
+
+
+def test_sets_of_one_split_can_be_merged(few: Ingredients, ingredient_folder: Path) -> None:
+    both = merge(few, load_ingredients(ingredient_folder, split="train"))
+    assert all(len(some) == 6 for some in both.cutouts.values())
+    assert len(both.scenes) == 4
+    with pytest.raises(ValueError, match="one split"):
+        merge(few, load_ingredients(ingredient_folder, split="val"))
