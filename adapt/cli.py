@@ -4,12 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cavs.adapt.data import compose_command
+from cavs.adapt import evaluate_command, train_command
+from cavs.adapt.data import check_command, compose_command, demo_command
 from cavs.runtime.errors import CavsError
 
-DATA_COMMANDS = (compose_command.add_parser,)
+DATA_COMMANDS = (compose_command.add_parser, check_command.add_parser, demo_command.add_parser)
 """What stands behind `cavs-adapt data`."""
-COMMANDS = ()
+COMMANDS = (train_command.add_parser, evaluate_command.add_parser)
 """What stands behind `cavs-adapt`, besides `data`."""
 
 EXIT_WORLD = 1

@@ -94,6 +94,11 @@ class RunFolder:
             raise TrainingStopped(f"{self.path}: no state can be read ({'; '.join(faults)}); give another --out")
         return None
 
+    def best(self) -> Saved | None:
+        """The state that scored best on val; None when none was scored."""
+        folder = self.path / "best"
+        return _read(folder) if folder.exists() else None
+
     def _steps(self) -> list[Path]:
         return sorted(folder for folder in (self.path / "steps").iterdir() if folder.name.isdigit())
 
@@ -111,10 +116,11 @@ class RunFolder:
 
 
 def _read(folder: Path) -> Saved:
+    optimiser = folder / "optimiser.pt"
     return Saved(
         weights=load_file(folder / "weights.safetensors"),
         average=load_file(folder / "average.safetensors"),
-        optimiser=torch.load(folder / "optimiser.pt", weights_only=True),
+        optimiser=torch.load(optimiser, weights_only=True) if optimiser.exists() else {},
         progress=json.loads((folder / "progress.json").read_text()),
     )
 

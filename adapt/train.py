@@ -1,11 +1,14 @@
-"""`cavs-adapt train`: from ingredients to a checkpoint."""
+"""From ingredients to a checkpoint: one process of a training run, from its first or its last kept step to the end."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from rich.console import Console
 
+from cavs.adapt.data.ingredients import Ingredients
+from cavs.adapt.evaluate import make_stage
+from cavs.adapt.finished import finished_network, publish
 from cavs.adapt.ingredient_sets import load_sets
 from cavs.adapt.loop import StepReport, Trainer, join_processes
 from cavs.adapt.model.config import NetworkConfig
@@ -13,11 +16,68 @@ from cavs.adapt.model.lora import detach_lora
 from cavs.adapt.model.network import Network, build_network
 from cavs.adapt.run_folder import RunFolder
 from cavs.adapt.sampler import Pairings
+from cavs.adapt.scoring import score
 from cavs.adapt.train_config import TrainConfig
 from cavs.adapt.train_log import TrainLog
 from cavs.runtime.errors import ConfigError
 
-Scorer = Callable[[Network], dict[str, float]]
+CHECKPOINT = "network.safetensors"
+VAL_SCENARIOS = ("alone", "one_silent", "two_sound", "off_mixed", "off_only", "no_target")
+VAL_SEED = 5
+STRAYED_PRICE = 5.0  # IoU lost for each unit of mask mass where nothing should be marked
+
+
+def train(config: TrainConfig, out: Path, console: Console | None = None) -> Path | None:
+    """Trains to the last step, scoring on val now and then; returns the checkpoint, or None in processes that do not write.
+
+    Each process composes its own batches. Raises TrainingStopped, ConfigError, DataRejected.
+    """
+    rank, processes = join_processes()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = pick_device(config, rank)
+    network = start_network(config).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ingredients = load_sets(config.ingredients, "train", config.exclude, config.unheard)
+    folder = RunFolder(out)
+    trainer = Trainer(network, config, Pairings(ingredients, config, network.config, rank), device, folder)
+    trainer.writes = rank == 0
+    trainer.resume()
+    if processes > 1:
+        dist.barrier()  # all have read before the first writes
+    if rank != 0:
+        trainer.run(lambda report: None)
+        return None
+    folder.pin_config(config.model_dump(mode="json"))
+    val = load_sets(config.ingredients, "val", config.exclude, config.unheard)
+    with TrainLog(out, config.steps, console) as log:
+
+        def after(report: StepReport) -> None:
+            log.step(report)
+            if report.step % config.score_every == 0 or report.step == config.steps:
+                log.write(report.step, keep_if_best(trainer, folder, val))
+
+        trainer.run(after)
+    publish(config, folder, out / CHECKPOINT)
+    return out / CHECKPOINT
+
+
+def keep_if_best(trainer: Trainer, folder: RunFolder, val: Ingredients) -> dict[str, float]:
+    """Scores the mean weights on val and keeps them when no earlier step was better; gives the scores by name."""
+    config = trainer.config
+    network = finished_network(config, {name: tensor.cpu() for name, tensor in trainer.average.tensors.items()})
+    stage = make_stage(network, val, None, strength=0.25)
+    values = {}
+    for name, scenario in score(network, stage, config.score_scenes, VAL_SEED, VAL_SCENARIOS).items():
+        summary = scenario.summary()
+        measure = "binary_iou" if "binary_iou" in summary else "mask_mass"
+        values[f"val/{name}/{measure}"] = float(summary[measure])
+    iou = [value for name, value in values.items() if name.endswith("binary_iou")]
+    mass = [value for name, value in values.items() if name.endswith("mask_mass")]
+    values["val/score"] = sum(iou) / len(iou) - STRAYED_PRICE * sum(mass) / len(mass)
+    if values["val/score"] > trainer.notes.get("best_score", -1.0):
+        trainer.notes |= {"best_score": values["val/score"], "best_step": trainer.step}
+        folder.keep_best(trainer.state())
+    return values
 
 
 def start_network(config: TrainConfig) -> Network:
@@ -27,9 +87,9 @@ def start_network(config: TrainConfig) -> Network:
     """
     torch.manual_seed(config.seed)
     rows = config.classes + config.distractors
-    form = NetworkConfig(class_capacity=len(rows))
-    files = [Path(file) if file else None for file in (config.visual_weights, config.audio_weights)]
-    network = build_network(form, *files)
+    form = NetworkConfig.model_validate({"class_capacity": len(rows)})
+    visual, audio = (Path(file) if file else None for file in (config.visual_weights, config.audio_weights))
+    network = build_network(form, visual, audio)
     detach_lora(network)
     network.name_classes(rows)
     return network
@@ -45,30 +105,3 @@ def pick_device(config: TrainConfig, rank: int = 0) -> torch.device:
             raise ConfigError("precision float16 on a CPU: give bfloat16 or float32")
         return torch.device("cpu")
     return torch.device("cuda", rank % torch.cuda.device_count())
-
-
-def train(config: TrainConfig, out: Path, log: TrainLog | None = None) -> Network:
-    """Trains to the last step and returns the mean network; goes on where a killed run stopped.
-
-    One of several processes when torchrun started it: each composes its own batches, rank 0 writes.
-    """
-    rank, processes = join_processes()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    device = pick_device(config, rank)
-    network = start_network(config).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ingredients = load_sets(config.ingredients, "train", config.exclude, config.unheard)
-    folder = RunFolder(out)
-    if rank == 0:
-        folder.pin_config(config.model_dump(mode="json"))
-    trainer = Trainer(network, config, Pairings(ingredients, config, network.config, rank), device, folder)
-    trainer.writes = rank == 0
-    trainer.resume()
-    if processes > 1:
-        dist.barrier()
-    trainer.run(log.step if log and rank == 0 else _ignore)
-    return network
-
-
-def _ignore(report: StepReport) -> None:
-    pass

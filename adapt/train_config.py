@@ -68,7 +68,7 @@ class OptimiserConfig(_Frozen):
     warmup_share: Share = 0.06
     clip_norm: Positive = 5.0
     average_decay: Share = 0.999  # of the running mean of the weights, which is what is scored and shipped
-    thaw_every: Count = 2  # the first visual blocks learn only every n-th step: they cost half of the time
+    thaw_every: Count = 4  # the audio encoder and the first visual stages learn only every n-th step: they cost a third of it
 
 
 class TrainConfig(_Frozen):

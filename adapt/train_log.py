@@ -28,9 +28,13 @@ class TrainLog:
         self._folder = folder
         self._steps = steps
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[said]}"),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[said]}"),
             console=console or Console(stderr=True),
-        )  # fmt: skip
+        )
         self._waiting: list[StepReport] = []
         self._events: SummaryWriter | None = None
 

@@ -1,0 +1,81 @@
+"""Scores of a checkpoint on composed scenes of one split, as JSON."""
+
+import argparse
+import json
+from typing import Any
+
+import torch
+
+from cavs.adapt.calibration import calibrate
+from cavs.adapt.data.ingredients import Ingredients
+from cavs.adapt.ingredient_sets import load_sets
+from cavs.adapt.model.checkpoint import load_checkpoint, save_checkpoint
+from cavs.adapt.model.network import Network
+from cavs.adapt.onset import onset_latency
+from cavs.adapt.scenarios import Stage
+from cavs.adapt.scoring import score
+from cavs.runtime.errors import DataRejected
+
+
+def run(args: argparse.Namespace) -> int:
+    """What `cavs-adapt evaluate` does with its options."""
+    checkpoint = load_checkpoint(args.checkpoint)
+    network = checkpoint.network.eval()
+    calibration = None
+    if args.calibrate:
+        calibration = calibrate_on_val(network, args)
+        save_checkpoint(network, args.checkpoint, {**checkpoint.notes, "calibration": calibration})
+    report = evaluate(network, args)
+    report["notes"] = checkpoint.notes
+    report["calibration"] = calibration or checkpoint.notes.get("calibration")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def calibrate_on_val(network: Network, args: argparse.Namespace) -> dict[str, Any]:
+    """Puts thresholds into the network; says how they were chosen."""
+    ingredients = load_sets(args.ingredients, "val", args.exclude, args.unheard)
+    stage = make_stage(network, ingredients, args.classes, args.strength)
+    chosen = calibrate(network, stage, args.frames, args.seed)
+    network.thresholds.copy_(torch.tensor([chosen.sounding, chosen.near]))
+    return {
+        "split": "val", "frames": args.frames, "seed": args.seed, "strength": args.strength, "sounding": chosen.sounding,
+        "near": chosen.near, "binary_iou": chosen.iou, "mask_mass": chosen.mass,
+    }  # fmt: skip
+
+
+def evaluate(network: Network, args: argparse.Namespace) -> dict[str, Any]:
+    """All scores of one network, with what they were measured on."""
+    stage = make_stage(
+        network, load_sets(args.ingredients, args.split, args.exclude, args.unheard), args.classes, args.strength
+    )
+    scores = score(network, stage, args.frames, args.seed, args.scenarios)
+    report: dict[str, Any] = {
+        "split": args.split,
+        "seed": args.seed,
+        "strength": args.strength,
+        "classes": list(stage.classes),
+        "thresholds": [float(value) for value in network.thresholds],
+        "scenarios": {name: scenario.summary() for name, scenario in scores.items()},
+        "ingredients": sorted(set().union(*(scenario.sources for scenario in scores.values()))),
+    }
+    if args.streams:
+        report["onset"] = onset_latency(network, stage, args.streams, args.seed)
+    return report
+
+
+def make_stage(network: Network, ingredients: Ingredients, classes: list[str] | None, strength: float) -> Stage:
+    """What to compose from: classes that the network knows and that can be seen and heard."""
+    rows = {name: row for row, name in enumerate(network.class_names)}
+    able = ingredients.classes_with_both()
+    wanted = classes or [name for name in network.class_names if name in able]
+    lacking = [name for name in wanted if name not in able or name not in rows]
+    if lacking or len(wanted) < 4:
+        raise DataRejected(
+            f"split {ingredients.split}: {', '.join(lacking) or 'too few classes'}; expected at least four classes that the "
+            f"checkpoint knows ({', '.join(rows)}) with cut-outs and recordings ({', '.join(able)})"
+        )
+    config = network.config
+    size = (config.frame_height_px, config.frame_width_px)
+    return Stage(ingredients, tuple(wanted), rows, size, config.sound_samples, strength)

@@ -1,0 +1,44 @@
+"""`cavs-adapt evaluate`: its options."""
+
+import argparse
+from pathlib import Path
+
+from cavs.adapt.data.ingredients import SPLITS
+from cavs.adapt.scenarios import EMPTY, MARKED
+
+PLAIN, HARD = 0.25, 1.0  # strength of the augmentation of pictures: nearly as found, and as in training
+FRAMES = 300
+STREAMS = 60
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `evaluate` to cavs-adapt."""
+    parser = subparsers.add_parser(
+        "evaluate", help="score a checkpoint on composed scenes", description="Scores a checkpoint on composed scenes, as JSON."
+    )
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--ingredients", nargs="+", required=True, metavar="PATH", help="folders, or `procedural`")
+    parser.add_argument("--exclude", nargs="*", default=[], metavar="GLOB", help="ingredients to leave out, such as 'nc/*'")
+    parser.add_argument("--unheard", nargs="*", default=[], metavar="CLASS", help="classes whose recordings are left out")
+    parser.add_argument("--classes", nargs="*", metavar="CLASS", help="only these; default: all that the checkpoint knows")
+    parser.add_argument("--split", choices=SPLITS, default="test")
+    parser.add_argument("--scenarios", nargs="+", choices=MARKED + EMPTY, default=list(MARKED + EMPTY))
+    parser.add_argument("--frames", type=int, default=FRAMES, help="per scenario")
+    parser.add_argument(
+        "--streams", type=int, default=STREAMS, help="in which the latency of an onset is measured; 0 leaves it out"
+    )
+    parser.add_argument(
+        "--strength", type=float, default=PLAIN, help=f"of the augmentation, {PLAIN} plain to {HARD} as in training"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--calibrate", action="store_true", help="choose the thresholds on val first and write them into the checkpoint"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from cavs.adapt.evaluate import run  # torch takes seconds to import, which the other commands need not wait for
+
+    return run(args)

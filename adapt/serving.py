@@ -1,0 +1,52 @@
+"""What the network answers, in the terms of the graph contract: labels and confidence as bytes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from cavs.adapt.model.neck import enlarge
+from cavs.adapt.model.network import Network
+from cavs.runtime.engine import LABEL_FIRST_CLASS, LABEL_SILENT, LABEL_UNKNOWN
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """labels, confidence: uint8 (N, H, W). nearness: float32 (N, H / 8, W / 8), cosine to the row named. presence: (N, K)."""
+
+    labels: Bytes
+    confidence: Bytes
+    nearness: npt.NDArray[np.float32]
+    presence: npt.NDArray[np.float32]
+
+
+@torch.inference_mode()
+def answer(network: Network, frames: Bytes, sounds: npt.NDArray[np.float32]) -> Answer:
+    """frames: (N, H, W, 3), one for each of sounds (N, samples); or one frame for all sounds. In evaluation mode only."""
+    if network.training:
+        raise ValueError("the network is in training mode: call eval() first")
+    device = network.thresholds.device
+    images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)
+    seen = network.encode_visual(images)
+    heard = network.encode_audio(torch.from_numpy(sounds).to(device))
+    rows = torch.zeros(len(sounds), dtype=torch.int64, device=device) if len(frames) == 1 else None
+    out = network.fuse(seen, heard, rows=rows)
+    shown = out.class_logits if rows is None else out.class_logits[rows]
+    above, near = network.thresholds
+    probability = torch.sigmoid(enlarge(out.sounding, 4))[:, 0]
+    row = out.named_logits.argmax(dim=1, keepdim=True)
+    nearness = network.matching.nearness(shown.gather(1, row)).float()
+    label = torch.where(nearness > near, row.float() + LABEL_FIRST_CLASS, float(LABEL_UNKNOWN))
+    label = F.interpolate(label, scale_factor=8.0, mode="nearest")[:, 0]
+    label = torch.where(probability > above, label, float(LABEL_SILENT))
+    presence = torch.sigmoid(out.presence) * network.classes.used
+    return Answer(
+        labels=label.to(torch.uint8).cpu().numpy(),
+        confidence=torch.round(255 * probability).to(torch.uint8).cpu().numpy(),
+        nearness=nearness[:, 0].cpu().numpy(),
+        presence=presence.cpu().numpy(),
+    )
