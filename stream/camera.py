@@ -15,8 +15,8 @@ WAIT_MS = 100
 """Longest wait of one step."""
 SANE_AGE_NS = 5 * NS_PER_S
 """A stamp further from the clock than this is of another clock."""
-SANE_FUTURE_NS = 20 * NS_PER_MS
-"""A driver may stamp the end of a frame a little ahead of what we read."""
+SANE_FUTURE_NS = 100 * NS_PER_MS
+"""Some drivers stamp the moment at which the frame is to be shown, up to a period ahead."""
 INTERVALS = 31
 """The usual distance of frames is the median of so many; it follows a camera that slows down in the dark in half a second."""
 DAMAGED_IN_A_ROW = 100

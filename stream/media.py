@@ -180,7 +180,7 @@ class MediaSource:
         if opened is None or self._converter is None:
             raise ValueError(f"{self.name}: the end of a source that is not open")
         played_ns = max(media_pass.picture_end_ns, media_pass.sound_end_ns or 0) - self._start_ns
-        self._check_end(opened, media_pass, played_ns)
+        self._check_end(opened, played_ns)
         if self._rounds_left is not None:
             self._rounds_left -= 1
         if self._rounds_left == 0:
@@ -188,10 +188,10 @@ class MediaSource:
             return
         self._rewind(opened, self._converter, media_pass)
 
-    def _check_end(self, opened: Opened, media_pass: MediaPass, played_ns: int) -> None:
+    def _check_end(self, opened: Opened, played_ns: int) -> None:
         """Raises MediaLost if this is no end but a break; warns if a file is shorter than it says."""
         label = self._place.label
-        if self._next_index == 0 or media_pass.index < 0:
+        if self._last_t_ns is None:
             raise MediaLost(f"{label}: no frame of it can be decoded; is it torn or encrypted?")
         if opened.duration_ns is None:
             if self._place.network:

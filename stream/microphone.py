@@ -26,6 +26,8 @@ SANE_AGE_NS = 5 * NS_PER_S
 SANE_FUTURE_NS = 20 * NS_PER_MS
 BASELINE_BLOCKS = 51
 """The usual distance of stamps and samples is the median over a second."""
+WARM_UP_BLOCKS = 100
+"""For so long after the start no stamp is believed: PulseAudio first guesses its delay and corrects itself by 200 ms."""
 PA_INPUT_OVERFLOW = 2
 PA_CONTINUE = 0
 
@@ -107,6 +109,7 @@ class BlockTimes:
         self._rate_hz = rate_hz
         self._other_clock = SenderLine(reanchor_ns=NS_PER_S)
         self._last_adc_ns = 0
+        self._blocks = 0
         self._frames = 0  # received or known to be lost
         self._beside_ns: deque[int] = deque(maxlen=BASELINE_BLOCKS)
         self._dropped_frames = 0
@@ -114,11 +117,12 @@ class BlockTimes:
     def judge(self, block: RawBlock) -> tuple[int, StampGrade]:
         """Time of the block's first sample and what it is worth."""
         frames = len(block.samples)
-        advances = block.adc_ns > self._last_adc_ns
+        believed = block.adc_ns > self._last_adc_ns and self._blocks >= WARM_UP_BLOCKS
         self._last_adc_ns = block.adc_ns
-        if advances and -SANE_FUTURE_NS < block.heard_ns - block.adc_ns < SANE_AGE_NS:
+        self._blocks += 1
+        if believed and -SANE_FUTURE_NS < block.heard_ns - block.adc_ns < SANE_AGE_NS:
             return block.adc_ns, StampGrade.A
-        if advances and -SANE_FUTURE_NS < block.current_ns - block.adc_ns < SANE_AGE_NS:
+        if believed and -SANE_FUTURE_NS < block.current_ns - block.adc_ns < SANE_AGE_NS:
             self._other_clock.observe(block.current_ns, block.heard_ns)
             return self._other_clock.t_ns(block.adc_ns), StampGrade.B
         return block.heard_ns - frames * NS_PER_S // self._rate_hz, StampGrade.C
