@@ -7,7 +7,7 @@ nothing is ever unpickled.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ Samples = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 Value = TypeVar("Value", bound=np.generic)
 
+Layout = Literal["s4", "ms3", "avss"]
 SPLITS = ("train", "val", "test")
 RATE_HZ = 16_000
 """Sound is handed out at this rate, whatever the file holds."""
@@ -110,7 +111,7 @@ class ClipSet:
 
     def __init__(
         self,
-        layout: str,
+        layout: Layout,
         root: Path,
         listed: Sequence[ClipFiles],
         *,

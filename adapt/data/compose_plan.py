@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cavs.adapt.data.cast import ClipWish
+from cavs.adapt.data.clip_set import Layout
 from cavs.adapt.data.ingredients import Ingredients, Split
-from cavs.adapt.data.layouts import Layout
 from cavs.runtime.errors import ConfigError, DataRejected
 
 Chance = Annotated[float, Field(ge=0, le=1)]

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from cavs.adapt.data import avss, ms3, s4
-from cavs.adapt.data.clip_set import ClipSet
+from cavs.adapt.data.clip_set import ClipSet, Layout
 from cavs.runtime.errors import DataRejected
 
-Layout = Literal["s4", "ms3", "avss"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 METADATA: dict[Layout, str] = {"s4": s4.METADATA, "ms3": ms3.METADATA, "avss": avss.METADATA}

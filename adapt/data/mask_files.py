@@ -16,7 +16,8 @@ JPEG_QUALITY = 95
 def write_frame(path: Path, frame: Pixels) -> None:
     """Writes RGB as JPEG or PNG, by the ending of the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    written, data = cv2.imencode(path.suffix, frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
+    written, data = cv2.imencode(path.suffix, frame[..., ::-1], options)
     if not written:
         raise ValueError(f"{path}: a frame of {frame.shape} {frame.dtype} cannot be written")
     _write(path, data.tobytes())

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from cavs.adapt.data.avss import read_avss, write_avss_clip, write_avss_index
-from cavs.adapt.data.clip_set import LabelledClip
-from cavs.adapt.data.layouts import LAYOUTS, METADATA, Layout, read_clips, recognise
+from cavs.adapt.data.clip_set import LabelledClip, Layout
+from cavs.adapt.data.layouts import LAYOUTS, METADATA, read_clips, recognise
 from cavs.adapt.data.mask_files import write_sound
 from cavs.adapt.data.ms3 import write_ms3_clip, write_ms3_index
 from cavs.adapt.data.palette import AVSS_CLASSES
