@@ -187,8 +187,16 @@ def _voice(
         needed = max(1, round((last - first) * speed))
         heard, active = _phrase(mates, rng, needed, begins=start_s >= 0)
         voice[first * BLOCK : last * BLOCK] = change_speed(heard, (last - first) * BLOCK)
-        loud[first:last] = active[np.minimum(needed - 1, np.arange(last - first) * needed // (last - first))]
+        loud[first:last] = _resampled(active, last - first)
     return voice[:samples], loud, sorted({mate.id for mate in mates})
+
+
+def _resampled(active: Activity, blocks: int) -> Activity:
+    """Activity after a change of speed: a block is active when any block that went into it was."""
+    edges = np.linspace(0, len(active), blocks + 1)
+    before = np.concatenate([[0], np.cumsum(active)])
+    first, last = np.floor(edges[:-1] + 1e-9).astype(int), np.ceil(edges[1:] - 1e-9).astype(int)
+    return np.asarray(before[last] > before[first])
 
 
 def _mates(chosen: Recording, recordings: Sequence[Recording], rng: np.random.Generator) -> list[Recording]:
