@@ -8,7 +8,7 @@ from cavs.runtime.adapter import Adapter, default_adapter, make_adapter
 from cavs.runtime.bundle import Bundle, default_bundle_path, read_bundle
 from cavs.runtime.choose import open_engine
 from cavs.runtime.clock import NS_PER_MS, Clock
-from cavs.runtime.errors import StoreError
+from cavs.runtime.errors import ConfigError, StoreError
 from cavs.runtime.slot import Slot
 from cavs.runtime.store_follow import SlotFeeder, StoreFollower
 from cavs.runtime.store_read import StoreReader
@@ -122,7 +122,13 @@ def assemble(
 ) -> Parts:
     """Everything between the sources and the wire."""
     live = sources[0].live
-    manifest = slot.engine.bundle.manifest
+    sound = slot.engine.bundle.manifest.sound
+    lookahead_ms = 1000 * sound.lookahead_samples / sound.rate_hz
+    if settings.staleness_ms <= settings.sound_wait_ms + lookahead_ms:
+        raise ConfigError(
+            f"--staleness-ms {settings.staleness_ms:g} must exceed --sound-wait-ms {settings.sound_wait_ms:g} plus the bundle's "
+            f"look-ahead of {lookahead_ms:g} ms, or a frame without sound is stale before it is used"
+        )
     publisher = Publisher(
         settings.bind,
         settings.stream,
@@ -141,9 +147,9 @@ def assemble(
         producers=len(sources),
     )
     aligner = Aligner(
-        manifest.sound.rate_hz,
-        manifest.sound.samples,
-        manifest.sound.lookahead_samples,
+        sound.rate_hz,
+        sound.samples,
+        sound.lookahead_samples,
         live=live,
         staleness_ns=round(settings.staleness_ms * NS_PER_MS),
         audio_wait_ns=round(settings.sound_wait_ms * NS_PER_MS),

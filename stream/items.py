@@ -57,7 +57,7 @@ class AudioBlock:
 
 @dataclass(frozen=True, slots=True)
 class SourceEvent:
-    """Something a subscriber should hear of: kind is `lost`, `recovered`, `ended`, `reconnecting`, `warning`."""
+    """Something a subscriber should hear of: kind is `lost`, `recovered`, `ended`, `no_sound`, `model`, `warning`."""
 
     kind: str
     device: str
@@ -84,4 +84,4 @@ class Window:
     skew_ns: int
     sound_grade: StampGrade
     flags: frozenset[str] = field(default_factory=frozenset)
-    """`audio_missing` (no sound at all), `audio_partial` (part of it zero-filled), `stale` (older than the limit)."""
+    """`audio_missing` (no sound at all) or `audio_partial` (part of it zero-filled)."""

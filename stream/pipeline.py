@@ -66,6 +66,8 @@ class LiveLoop:
         now_ns = parts.clock.now_ns()
         for item in items:
             if isinstance(item, SourceEvent):
+                if item.kind == "no_sound":
+                    parts.aligner.audio_expected = False
                 self._tell(item)
             else:
                 parts.aligner.push(item, now_ns)

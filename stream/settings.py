@@ -72,11 +72,6 @@ class StreamSettings(BaseModel):
             raise ValueError("--bundle and --store given, one expected: a store names its own bundle")
         if self.store is not None and self.sound_threshold is not None:
             raise ValueError("--sound-threshold goes with --bundle; the versions of a --store bring their own")
-        if self.staleness_ms <= self.sound_wait_ms:
-            raise ValueError(
-                f"--staleness-ms {self.staleness_ms:g} must exceed --sound-wait-ms {self.sound_wait_ms:g}, "
-                "or a frame without sound is stale before it is used"
-            )
         if self.fourcc is not None and not self.fourcc.isascii():
             raise ValueError(f"--fourcc {self.fourcc!r}: four ASCII characters expected, for example MJPG")
         return self
