@@ -98,8 +98,8 @@ def _opencv() -> Finding:
         return found
     import cv2
 
-    build = cv2.getBuildInformation()
-    has = {key: _built_with(build, key) for key in ("V4L2", "GStreamer")}
+    back_ends = {cv2.videoio_registry.getBackendName(number) for number in cv2.videoio_registry.getBackends()}
+    has = {name: name.upper() in back_ends for name in ("V4L2", "GStreamer")}
     said = ", ".join(f"{key} {'yes' if there else 'no'}" for key, there in has.items())
     todo = "" if has["GStreamer"] else "GStreamer pipelines (Jetson CSI cameras) need the system's cv2: see docs/jetson.md"
     return Finding("opencv", "ok", f"{cv2.__version__} ({said})", todo, needed=True)
@@ -113,14 +113,6 @@ def _opencv_distribution() -> str:
             continue
         return name
     return "numpy"  # a cv2 of the system has no distribution; the version shown comes from cv2 itself
-
-
-def _built_with(build: str, key: str) -> bool:
-    for line in build.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip().lower().startswith(key.lower()) and value.strip():
-            return value.strip().upper().startswith("YES")
-    return False
 
 
 def _microphone() -> Finding:
