@@ -98,8 +98,8 @@ def _opencv() -> Finding:
         return found
     import cv2
 
-    back_ends = {cv2.videoio_registry.getBackendName(number) for number in cv2.videoio_registry.getBackends()}
-    has = {name: name.upper() in back_ends for name in ("V4L2", "GStreamer")}
+    back_ends = {"V4L2": cv2.CAP_V4L2, "GStreamer": cv2.CAP_GSTREAMER}
+    has = {name: cv2.videoio_registry.hasBackend(number) for name, number in back_ends.items()}
     said = ", ".join(f"{key} {'yes' if there else 'no'}" for key, there in has.items())
     todo = "" if has["GStreamer"] else "GStreamer pipelines (Jetson CSI cameras) need the system's cv2: see docs/jetson.md"
     return Finding("opencv", "ok", f"{cv2.__version__} ({said})", todo, needed=True)
