@@ -20,7 +20,7 @@ from cavs.stream.keys import load_server_keys
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
 from cavs.stream.payload import DEFAULT_ENCODING, Encoding, MaskPacker
 from cavs.stream.preview import PreviewEncoder
-from cavs.stream.wire import FRAME, HELLO, MASKS, MASKS, pack_event, pack_hello, pack_masks, pack_preview, topic
+from cavs.stream.wire import FRAME, HELLO, MASKS, pack_event, pack_hello, pack_masks, pack_preview, topic
 
 SEND_QUEUE = 4
 """Messages that wait for one subscriber; it loses what comes on top. Few, because an old mask is worth nothing."""
@@ -240,7 +240,7 @@ class Publisher:
         except zmq.ZMQError as error:
             if error.errno == zmq.EADDRINUSE:
                 raise ConfigError(f"{bind} is in use by another process; stop it or choose another --bind") from None
-            raise ConfigError(f"cannot bind {bind}: {error.strerror}; choose another --bind") from None
+            raise ConfigError(f"cannot bind {bind}: {zmq.strerror(error.errno or 0).lower()}; choose another --bind") from None
 
     def _send(self, message: bytes) -> None:
         try:

@@ -81,7 +81,7 @@ class Subscriber:
                 socket.connect(address)
         except zmq.ZMQError as error:
             self.close()
-            raise ConfigError(f"cannot connect to {address}: {error.strerror}") from None
+            raise ConfigError(f"cannot connect to {address}: {zmq.strerror(error.errno or 0).lower()}") from None
         except BaseException:
             self.close()
             raise
@@ -146,7 +146,9 @@ class Subscriber:
             socket.setsockopt(option, value)
         if own is not None:
             socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = own.public, own.secret, own.server
-        for kind in kinds:
+        for kind in sorted(
+            kinds, key=lambda kind: kind == MASKS
+        ):  # masks last: a stream that waits for a watcher waits for them
             socket.setsockopt(zmq.SUBSCRIBE, topic(kind, self._stream or ""))
         return socket
 
