@@ -111,11 +111,19 @@ class BlockTimes:
         self._last_adc_ns = 0
         self._blocks = 0
         self._frames = 0  # received or known to be lost
+        self._grade = StampGrade.C
         self._beside_ns: deque[int] = deque(maxlen=BASELINE_BLOCKS)
         self._dropped_frames = 0
 
     def judge(self, block: RawBlock) -> tuple[int, StampGrade]:
         """Time of the block's first sample and what it is worth."""
+        t_ns, grade = self._judge(block)
+        if grade is not self._grade:  # another clock, another usual distance
+            self._beside_ns.clear()
+        self._grade = grade
+        return t_ns, grade
+
+    def _judge(self, block: RawBlock) -> tuple[int, StampGrade]:
         frames = len(block.samples)
         believed = block.adc_ns > self._last_adc_ns and self._blocks >= WARM_UP_BLOCKS
         self._last_adc_ns = block.adc_ns

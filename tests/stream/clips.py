@@ -53,6 +53,7 @@ def write_clip(path: Path, clip: Clip | None = None) -> Path:
     clip = clip or Clip()
     with av.open(str(path), "w", options=clip.options or {}) as container:
         video = container.add_stream(clip.codec, rate=clip.fps)
+        assert isinstance(video, av.VideoStream)
         video.width, video.height, video.pix_fmt = clip.width, clip.height, "yuv420p" if clip.codec != "mjpeg" else "yuvj420p"
         video.time_base = video.codec_context.time_base = Fraction(1, TICKS if clip.codec != "mpeg4" else 1000)
         if clip.turn:
@@ -68,9 +69,9 @@ def write_clip(path: Path, clip: Clip | None = None) -> Path:
                 container.mux(video.encode(_frame(clip, t, video.codec_context.time_base)))
             elif audio is not None:
                 container.mux(audio.encode(_block(clip, t)))
-        for stream in (video, audio):
-            if stream is not None:
-                container.mux(stream.encode(None))
+        container.mux(video.encode(None))
+        if audio is not None:
+            container.mux(audio.encode(None))
     return path
 
 
