@@ -95,7 +95,7 @@ class MediaSource:
         if self._place.pushed:
             media_pass.read_backlog()
         if opened.sound is None:
-            self._warn("no sound track; windows are flagged audio_missing")
+            self._warn("no sound track; windows are flagged audio_missing", kind="no_sound")
 
     def step(self) -> Sequence[Item]:
         """Reads until a frame is there, then gives what is due; sleeps a little if nothing is."""
@@ -217,5 +217,5 @@ class MediaSource:
                 stream.codec_context.flush_buffers()
         self._begin_pass(opened, converter)
 
-    def _warn(self, text: str) -> None:
-        self._push(SourceEvent("warning", self.name, f"{self._place.label}: {text}", self._clock.now_ns()))
+    def _warn(self, text: str, kind: str = "warning") -> None:
+        self._push(SourceEvent(kind, self.name, f"{self._place.label}: {text}", self._clock.now_ns()))

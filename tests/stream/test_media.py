@@ -164,7 +164,7 @@ def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
 def test_a_missing_sound_track_is_said_once_and_the_picture_goes_on(tmp_path: Path) -> None:
     played = play(write_clip(tmp_path / "mute.mp4", Clip(sound=None)))
     assert len(played.frames) == 30
-    assert [event.kind for event in played.events] == ["warning"]
+    assert [event.kind for event in played.events] == ["no_sound"]
     assert "mute.mp4: no sound track" in played.events[0].text
 
 
