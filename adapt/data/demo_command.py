@@ -37,15 +37,23 @@ def run(args: argparse.Namespace) -> int:
     fresh = args.out.with_name(args.out.name + ".new")
     pictures = track(clip.frames(), "filming", total=round(SECONDS * FPS))
     write_video(fresh, pictures, fps=FPS, sound=clip.sound, rate_hz=SOUND_HZ, crf=CRF, preset=PRESET)
-    fresh.replace(args.out)
     truth = args.out.with_suffix(".json")
-    truth.write_text(json.dumps(describe(clip, args.out.name), indent=1) + "\n", encoding="utf-8")
+    try:
+        fresh.replace(args.out)
+        truth.write_text(json.dumps(describe(clip, args.out.name), indent=1) + "\n", encoding="utf-8")
+        if args.masks is not None:
+            _write_masks(args.masks, clip)
+    except OSError as error:
+        raise DataRejected(f"{error.filename or args.out}: {error.strerror}; name files that can be written") from None
     print(f"{args.out}: {SECONDS:.0f} s, {args.out.stat().st_size / 2**20:.2f} MiB; truth in {truth}")
-    if args.masks is not None:
-        times_s = np.arange(round(SECONDS * MASKS_PER_S)) / MASKS_PER_S
-        masks = np.stack([clip.mask_at(float(time_s)) for time_s in times_s])
-        np.savez_compressed(args.masks, masks=masks, times_s=times_s, class_names=np.array(clip.classes))
     return 0
+
+
+def _write_masks(path: Path, clip: DemoClip) -> None:
+    """Masks uint8 (T, H, W), their times, and the class names by index less one."""
+    times_s = np.arange(round(SECONDS * MASKS_PER_S)) / MASKS_PER_S
+    masks = np.stack([clip.mask_at(float(time_s)) for time_s in times_s])
+    np.savez_compressed(path, masks=masks, times_s=times_s, class_names=np.array(clip.classes))
 
 
 def describe(clip: DemoClip, name: str) -> dict[str, Any]:

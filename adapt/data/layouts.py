@@ -13,6 +13,8 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 METADATA: dict[Layout, str] = {"s4": s4.METADATA, "ms3": ms3.METADATA, "avss": avss.METADATA}
 """The file that a folder of each layout is recognised by."""
+INGREDIENTS = "manifest.json"
+"""File of a folder that clips are composed from, often taken for one of these."""
 USUAL_FOLDERS: dict[Layout, str] = {"s4": "Single-source", "ms3": "Multi-sources", "avss": "AVSBench_semantic"}
 """Where it lies in the published archive."""
 
@@ -36,6 +38,8 @@ def recognise(path: str | Path) -> Found:
         found = [Found(layout, root) for layout, root in inside.items() if (root / METADATA[layout]).is_file()]
     if len(found) > 1:
         raise DataRejected(f"{path}: holds {' and '.join(str(one.root / METADATA[one.layout]) for one in found)}; name one")
+    if not found and (path / INGREDIENTS).is_file():
+        raise DataRejected(f"{path}: ingredients, expected labelled clips; compose some with cavs-adapt data compose")
     if not found:
         raise DataRejected(f"{path}: none of {', '.join(METADATA.values())} in it; expected a folder of one of the layouts")
     return found[0]

@@ -44,8 +44,8 @@ def write_video(
     height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise DataRejected(f"{path}: {width} x {height}; H.264 needs even sides, choose another size")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
             video = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             video.height, video.width, video.pix_fmt = height, width, "yuv420p"

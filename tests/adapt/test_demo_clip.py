@@ -106,3 +106,9 @@ def test_a_name_that_is_no_mp4_is_refused_before_any_work(tmp_path: Path) -> Non
     with pytest.raises(DataRejected, match=r"expected a name that ends in \.mp4"):
         run(argparse.Namespace(out=tmp_path / "demo.avi", masks=None))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataRejected, match="no video could be written"):
+        run(argparse.Namespace(out=tmp_path / "file" / "demo.mp4", masks=None))

@@ -335,6 +335,10 @@ def test_a_folder_is_recognised_alone_and_inside_the_archive(layout: Layout, tmp
 def test_a_folder_that_is_none_or_two_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataRejected, match="not there, expected a folder"):
         recognise(tmp_path / "nowhere")
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(DataRejected, match="ingredients, expected labelled clips"):
+        recognise(tmp_path)
+    (tmp_path / "manifest.json").unlink()
     with pytest.raises(DataRejected, match=r"none of s4_meta_data.csv, ms3_meta_data.csv, metadata.csv in it"):
         recognise(tmp_path)
     write("s4", tmp_path / "Single-source", make_clip("a", "val"))
