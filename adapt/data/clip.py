@@ -109,7 +109,7 @@ def compose_clip(
         masks=masks,
         visible=visible,
         offscreen=cast.offscreen,
-        sources=tuple(dict.fromkeys((shot.source, *(role.source for role in shot.roles), *line.recordings))),
+        sources=tuple(dict.fromkeys(filter(None, (shot.source, *(r.source for r in shot.roles), *line.recordings)))),
     )
 
 

@@ -9,7 +9,7 @@ import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from cavs.adapt.data.cast import known_targets
 from cavs.adapt.data.clip import Clip, annotated_moments, compose_clip
 from cavs.adapt.data.clip_set import LabelledClip
 from cavs.adapt.data.compose_plan import SHORT_S, ComposePlan, check_names
-from cavs.adapt.data.ingredients import Ingredients
+from cavs.adapt.data.ingredients import Ingredients, Pixels
 from cavs.adapt.data.metadata import AvssRow
 from cavs.adapt.data.movie import write_movie
 from cavs.adapt.data.ms3 import write_ms3_clip, write_ms3_index
@@ -33,7 +33,7 @@ from cavs.runtime.errors import DataRejected
 
 FPS = 25.0
 REDRAWS = 16
-"""Clips drawn until one fits the layout: something sounds and is seen, and for S4 just one class."""
+"""Clips drawn until something that sounds is seen at the annotated moments."""
 AHEAD = 4
 """Clips handed out per process: enough to keep it busy, few enough to stop quickly."""
 LOG = "clips.jsonl"
@@ -98,19 +98,16 @@ class Composer:
                 class_names=self.classes[1:],
                 wish=self.plan.wish(),
             )
-            if self._fits(clip):
-                return clip
+            masks = np.stack(list(_kept(clip, clip.masks)))
+            names = tuple(self.classes[value] for value in np.unique(masks).tolist() if value)
+            if names and self._marks_what_counts(masks, names):
+                return replace(clip, classes=names)
         raise DataRejected(f"clip {number}: nothing that sounds was seen in {REDRAWS} draws; larger size or fewer classes")
 
-    def _fits(self, clip: Clip) -> bool:
-        """Whether the annotated frames show something that sounds, and for S4 just one class."""
-        masks = list(_kept(clip, clip.masks))
-        kept = {k for mask in masks for k in np.unique(mask).tolist()} - {0}
-        if not kept or len(kept) != len(clip.classes) or (self.plan.layout == "s4" and len(kept) > 1):
-            return False
-        # Both layouts annotate only the first frame of a training clip with one source.
-        only_first = clip.split == "train" and len(masks) == SHORT_S and len(kept) == 1 and self.plan.layout != "ms3"
-        return not only_first or bool(masks[0].any())
+    def _marks_what_counts(self, masks: Pixels, names: tuple[str, ...]) -> bool:
+        """Whether the first mask shows something, where it is the only one that the layout keeps."""
+        short_of_one = self.plan.layout == "s4" or (self.plan.layout == "avss" and len(masks) == SHORT_S and len(names) == 1)
+        return bool(masks[0].any()) or not (short_of_one and self.plan.split == "train")
 
     def _labelled(self, clip: Clip) -> LabelledClip:
         frames, masks = (np.stack(list(_kept(clip, values))) for values in (clip.frames, clip.masks))

@@ -98,7 +98,7 @@ def test_everything_used_is_named(few: Ingredients) -> None:
     clip = compose(few, 0, sound_wish=SoundWish(ambience=0))
     known = {one.id for some in few.cutouts.values() for one in some}
     known |= {one.id for some in few.recordings.values() for one in some}
-    known |= {one.id for one in few.backgrounds + few.scenes} | {"painted", ""}
+    known |= {one.id for one in few.backgrounds + few.scenes} | {"painted"}
     assert set(clip.sources) <= known
     assert set(clip.sources) & {one.id for one in few.cutouts[clip.classes[0]]}
 
