@@ -3,10 +3,24 @@
 The splits never share a thing: the split is part of every seed, and every drawing and sound is a group of its own.
 """
 
+from collections.abc import Callable
+from functools import cached_property, partial
+
 import numpy as np
 
 from cavs.adapt.data.drawn import PAINTERS, draw
-from cavs.adapt.data.ingredients import RATE_HZ, SPLITS, Backdrop, Cutout, Ingredients, Recording, Split, cutout_from
+from cavs.adapt.data.ingredients import (
+    RATE_HZ,
+    SPLITS,
+    Backdrop,
+    Cutout,
+    Ingredients,
+    Pixels,
+    Recording,
+    Samples,
+    Split,
+    continue_colours,
+)
 from cavs.adapt.data.places import PLACES, draw_place
 from cavs.adapt.data.synthesised import SURROUNDINGS, synthesise, synthesise_surroundings
 
@@ -21,12 +35,13 @@ SHORTEST_S, LONGEST_S = 2.0, 5.0
 PLACE_PX = (320, 240)
 """Width and height of a drawn place."""
 _CUTOUT, _SOUND, _SURROUNDING, _PLACE = range(4)
+Seed = tuple[int, int, int, int, int]
 
 
 def procedural_ingredients(
     split: Split, *, per_class: int = 40, sounds_per_class: int = 40, places: int = 60, seed: int = 0
 ) -> Ingredients:
-    """Draws one split of the set; the same arguments give the same set.
+    """One split of the set, every piece made when it is first used; the same arguments give the same set.
 
     per_class:        cut-outs of each class. places: backgrounds.
     sounds_per_class: recordings of each class, and of `offscreen_misc`.
@@ -48,32 +63,79 @@ def procedural_ingredients(
     )
 
 
-def _rng(split: Split, seed: int, what: int, number: int, index: int) -> np.random.Generator:
-    return np.random.default_rng([seed, SPLITS.index(split), what, number, index])
+class _DrawnCutout(Cutout):
+    """A cut-out that is drawn when it is first looked at: of a set, few are needed at once."""
+
+    paint: Callable[[], Pixels]
+
+    def __init__(self, name: str, cls: str, paint: Callable[[], Pixels]) -> None:
+        vars(self).update(id=f"{name}.png", cls=cls, group=name, truncated=False, paint=paint)  # its parent is frozen
+
+    @cached_property
+    def rgba(self) -> Pixels:
+        return self.paint()
+
+
+class _SynthesisedRecording(Recording):
+    """A recording that is synthesised when it is first listened to."""
+
+    sing: Callable[[], Samples]
+
+    def __init__(self, name: str, cls: str, sing: Callable[[], Samples]) -> None:
+        vars(self).update(id=f"{name}.wav", cls=cls, group=name, sing=sing)  # its parent is frozen
+
+    @cached_property
+    def samples(self) -> Samples:
+        return self.sing()
+
+
+class _DrawnPlace(Backdrop):
+    """A place that is drawn when it is first looked at."""
+
+    paint: Callable[[], Pixels]
+
+    def __init__(self, name: str, paint: Callable[[], Pixels]) -> None:
+        vars(self).update(id=f"{name}.png", group=name, ids=None, objects=(), paint=paint)  # its parent is frozen
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        return self.paint()
 
 
 def _cutout(split: Split, seed: int, number: int, index: int) -> Cutout:
-    rng = _rng(split, seed, _CUTOUT, number, index)
-    rgba = draw(CLASSES[number], rng, int(rng.integers(SMALLEST_PX, LARGEST_PX + 1)))
-    name = f"procedural/{split}/{seed}/{CLASSES[number]}/{index}"
-    return cutout_from(rgba, id=f"{name}.png", cls=CLASSES[number], group=name)
+    name, cls = f"procedural/{split}/{seed}/{CLASSES[number]}/{index}", CLASSES[number]
+    return _DrawnCutout(name, cls, partial(_draw, cls, _seed(split, seed, _CUTOUT, number, index)))
 
 
 def _recording(split: Split, seed: int, number: int, index: int) -> Recording:
-    rng = _rng(split, seed, _SOUND, number, index)
-    samples = synthesise(CLASSES[number], rng, rng.uniform(SHORTEST_S, LONGEST_S), RATE_HZ)
-    name = f"procedural/{split}/{seed}/{CLASSES[number]}/sound/{index}"
-    return Recording(f"{name}.wav", CLASSES[number], name, samples)
+    name, cls = f"procedural/{split}/{seed}/{CLASSES[number]}/sound/{index}", CLASSES[number]
+    return _SynthesisedRecording(name, cls, partial(_sing, synthesise, cls, _seed(split, seed, _SOUND, number, index)))
 
 
 def _surrounding(split: Split, seed: int, kind: str, index: int) -> Recording:
-    rng = _rng(split, seed, _SURROUNDING, 0, index)
-    samples = synthesise_surroundings(kind, rng, rng.uniform(SHORTEST_S, LONGEST_S), RATE_HZ)
     name = f"procedural/{split}/{seed}/{OFFSCREEN_CLASS}/{kind}/{index}"
-    return Recording(f"{name}.wav", OFFSCREEN_CLASS, name, samples)
+    sing = partial(_sing, synthesise_surroundings, kind, _seed(split, seed, _SURROUNDING, 0, index))
+    return _SynthesisedRecording(name, OFFSCREEN_CLASS, sing)
 
 
 def _place(split: Split, seed: int, kind: str, index: int) -> Backdrop:
-    rng = _rng(split, seed, _PLACE, 0, index)
     name = f"procedural/{split}/{seed}/{kind}/{index}"
-    return Backdrop(f"{name}.png", name, draw_place(kind, rng, *PLACE_PX))
+    return _DrawnPlace(name, partial(_paint_place, kind, _seed(split, seed, _PLACE, 0, index)))
+
+
+def _seed(split: Split, seed: int, what: int, number: int, index: int) -> Seed:
+    return seed, SPLITS.index(split), what, number, index
+
+
+def _draw(cls: str, seed: Seed) -> Pixels:
+    rng = np.random.default_rng(seed)
+    return continue_colours(draw(cls, rng, int(rng.integers(SMALLEST_PX, LARGEST_PX + 1))))
+
+
+def _sing(voice: Callable[[str, np.random.Generator, float, int], Samples], name: str, seed: Seed) -> Samples:
+    rng = np.random.default_rng(seed)
+    return voice(name, rng, rng.uniform(SHORTEST_S, LONGEST_S), RATE_HZ)
+
+
+def _paint_place(kind: str, seed: Seed) -> Pixels:
+    return draw_place(kind, np.random.default_rng(seed), *PLACE_PX)

@@ -1,5 +1,6 @@
 """The procedural set: it can be seen and heard, differs from piece to piece, and keeps its splits apart."""
 
+import pickle
 from itertools import combinations
 
 import numpy as np
@@ -47,6 +48,14 @@ def test_the_same_seed_gives_the_same_set_and_another_seed_another(sets: dict[st
         assert not np.array_equal(first, other.cutouts[name][0].rgba)
         assert np.array_equal(sets["val"].recordings[name][2].samples, again.recordings[name][2].samples)
     assert np.array_equal(sets["val"].backgrounds[3].pixels, again.backgrounds[3].pixels)
+
+
+def test_pieces_are_made_when_they_are_first_used_and_survive_the_way_to_another_process() -> None:
+    cutout = procedural_ingredients("train", per_class=1000, sounds_per_class=1000, places=1000).cutouts["drone"][999]
+    assert "rgba" not in vars(cutout)
+    sent = pickle.loads(pickle.dumps(cutout))
+    assert np.array_equal(sent.rgba, cutout.rgba)
+    assert cutout.rgba is cutout.rgba
 
 
 def test_every_recording_is_sound_for_a_good_part_of_its_length(sets: dict[str, Ingredients]) -> None:
