@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cavs.adapt.model.mel import HOP, EfficientAtMel, VggishMel
-from cavs.adapt.model.weights import load_weights
+from cavs.adapt.model.weights import load_weights, start_convolutions
 from cavs.runtime.errors import ConfigError
 
 
@@ -111,6 +111,7 @@ class Mn04(nn.Module):
             width = form.channels
         stages.append(nn.Conv2d(width, self.width, 1))
         self.features = nn.ModuleList(stages)
+        start_convolutions(self)
         if weights is not None:
             load_weights(self, weights, skip=("classifier.", "frontend."))
         self.mel = EfficientAtMel()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cavs.adapt.model.lora import PointwiseConv
-from cavs.adapt.model.weights import load_weights
+from cavs.adapt.model.weights import load_weights, start_convolutions
 from cavs.runtime.errors import ConfigError
 
 STRIDES = (4, 8, 16, 32)
@@ -90,6 +90,7 @@ class MobileNetV2(nn.Module):
             width = channels
         self.features = nn.ModuleList(stages)
         self.channels = tuple(self.BLOCKS[tap - 1][0] for tap in self.TAPS)
+        start_convolutions(self)
         if weights is not None:
             load_weights(self, weights, skip=("features.18.", "classifier."))
 

@@ -1,4 +1,4 @@
-"""Pretrained encoder weights from a file. Only tensors are read; nothing in the file is executed."""
+"""Encoder weights: random ones to start from, or pretrained ones from a file, of which only tensors are read."""
 
 from pathlib import Path
 
@@ -8,6 +8,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cavs.runtime.errors import AdaptError
+
+
+def start_convolutions(module: nn.Module) -> None:
+    """Random weights that keep the size of activations from layer to layer: these encoders have no normalisation to do it."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def load_weights(module: nn.Module, path: Path, skip: tuple[str, ...] = ()) -> None:
