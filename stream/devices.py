@@ -1,0 +1,193 @@
+"""cavs-stream devices: cameras and microphones of this machine, and what their time stamps are worth."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cavs.runtime.clock import NS_PER_S, Clock, MonotonicClock
+from cavs.runtime.errors import MicrophoneLost, SourceError
+from cavs.stream.camera import CameraSource
+from cavs.stream.camera_device import holders_of
+from cavs.stream.inbox import Item
+from cavs.stream.items import AudioBlock, VideoFrame
+from cavs.stream.microphone import MicrophoneSource
+from cavs.stream.microphone_device import Microphone, default_microphone, microphones, start_portaudio
+from cavs.stream.source import Source
+
+PROBE_S = 5.0
+"""Long enough for a microphone's stamps to be believed."""
+PROBE_RATE_HZ = 16_000
+SYS_CAMERAS = Path("/sys/class/video4linux")
+BY_ID = Path("/dev/v4l/by-id")
+
+GRADES = {
+    "A": "made by the driver on our clock",
+    "B": "converted from another clock",
+    "C": "the moment of reading",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFound:
+    """A V4L2 node that can capture. stable: its link that survives a restart, to be preferred over the number."""
+
+    node: str
+    name: str
+    stable: str | None
+    held_by: list[str]
+    stamps: str | None = None
+    mode: str | None = None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneFound:
+    """An input of PortAudio."""
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    rate_hz: int
+    default: bool
+    stamps: str | None = None
+    trouble: str | None = None
+
+
+def cameras(sys_cameras: Path = SYS_CAMERAS, by_id: Path = BY_ID) -> list[CameraFound]:
+    """The cameras that the kernel knows. A camera's second node, for its metadata, is left out."""
+    links = {link.resolve().name: str(link) for link in sorted(by_id.glob("*"))} if by_id.is_dir() else {}
+    found = []
+    for entry in sorted(sys_cameras.glob("video*"), key=_number):
+        if _text(entry / "index") not in ("", "0"):
+            continue
+        node = f"/dev/{entry.name}"
+        found.append(CameraFound(node, _text(entry / "name") or "?", links.get(entry.name), holders_of(node)))
+    return found
+
+
+def sound_inputs(audio: Any) -> list[MicrophoneFound]:
+    """The microphones that PortAudio lists."""
+    default = default_microphone(audio)
+    return [_found(mic, mic.index == default) for mic in microphones(audio)]
+
+
+def probed_camera(camera: CameraFound, clock: Clock) -> CameraFound:
+    """The camera after a few seconds of frames: its mode and the grade of its stamps."""
+    source = CameraSource(camera.node, clock=clock)
+    try:
+        items = _listen(source, clock)
+    except SourceError as error:
+        return replace(camera, trouble=str(error))
+    grades = [item.grade.value for item in items if isinstance(item, VideoFrame)]
+    return replace(camera, stamps=grades[-1] if grades else None, mode=str(source.mode) if source.mode else None)
+
+
+def probed_microphone(found: MicrophoneFound, clock: Clock) -> MicrophoneFound:
+    """The microphone after a few seconds of blocks: the grade of its stamps."""
+    try:
+        items = _listen(MicrophoneSource(str(found.index), rate_hz=PROBE_RATE_HZ, clock=clock), clock)
+    except SourceError as error:
+        return replace(found, trouble=str(error))
+    grades = [item.grade.value for item in items if isinstance(item, AudioBlock)]
+    return replace(found, stamps=grades[-1] if grades else None, trouble=None if grades else f"silent for {PROBE_S:g} s")
+
+
+def _found(mic: Microphone, default: bool) -> MicrophoneFound:
+    return MicrophoneFound(mic.index, mic.name, mic.host_api, mic.channels, mic.rate_hz, default)
+
+
+def _listen(source: Source, clock: Clock) -> list[Item]:
+    items: list[Item] = []
+    try:
+        source.open()
+        end_ns = clock.now_ns() + round(PROBE_S * NS_PER_S)
+        while clock.now_ns() < end_ns or not items:
+            items += source.step()
+    finally:
+        source.close()
+    return items
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _number(entry: Path) -> int:
+    return int("".join(filter(str.isdigit, entry.name)) or 0)
+
+
+def _worth(grade: str | None) -> str:
+    return "not measured" if grade is None else f"{grade}: {GRADES[grade]}"
+
+
+def _camera_table(found: Sequence[CameraFound]) -> Table:
+    table = Table("--camera", "name", "stable name", "held by", "mode", "time stamps", title="Cameras", title_justify="left")
+    for camera in found:
+        stamps = camera.trouble or _worth(camera.stamps)
+        table.add_row(
+            camera.node, camera.name, camera.stable or "-", ", ".join(camera.held_by) or "-", camera.mode or "-", stamps
+        )
+    return table
+
+
+def _microphone_table(found: Sequence[MicrophoneFound]) -> Table:
+    table = Table("--mic", "name", "by", "channels", "rate", "time stamps", title="Microphones", title_justify="left")
+    for mic in found:
+        name = f"{mic.name} (default)" if mic.default else mic.name
+        stamps = mic.trouble or _worth(mic.stamps)
+        table.add_row(str(mic.index), name, mic.host_api, str(mic.channels), f"{mic.rate_hz} Hz", stamps)
+    return table
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints what is there. 0 also if there is nothing: that is an answer."""
+    parser = argparse.ArgumentParser(
+        prog="cavs-stream devices", description="Lists cameras and microphones, and what their time stamps are worth."
+    )
+    parser.add_argument("--probe", action="store_true", help=f"open each for {PROBE_S:g} s and measure its time stamps")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    args = parser.parse_args(argv)
+    clock = MonotonicClock()
+    seen, heard, no_sound = cameras(), [], None
+    try:
+        audio = start_portaudio()
+        heard = sound_inputs(audio)
+        audio.terminate()
+    except MicrophoneLost as error:
+        no_sound = str(error)
+    if args.probe:
+        seen = [probed_camera(camera, clock) for camera in seen]
+        heard = [probed_microphone(mic, clock) for mic in heard]
+    if args.json:
+        everything = {"cameras": [asdict(c) for c in seen], "microphones": [asdict(m) for m in heard], "no_sound": no_sound}
+        print(json.dumps(everything, indent=2))
+        return 0
+    print_tables(seen, heard, no_sound)
+    return 0
+
+
+def print_tables(seen: Sequence[CameraFound], heard: Sequence[MicrophoneFound], no_sound: str | None) -> None:
+    """For people. no_sound: why there is no list of microphones."""
+    console = Console(file=sys.stdout)
+    if seen:
+        console.print(_camera_table(seen))
+    else:
+        console.print("Cameras: none (no /dev/video* that the kernel knows). --source plays a file or a stream, --demo a clip.")
+    if heard:
+        console.print(_microphone_table(heard))
+    else:
+        console.print(f"Microphones: none. {no_sound or 'PortAudio lists no input; --mic none goes without.'}", soft_wrap=True)
+    measured = any(camera.stamps for camera in seen) or any(mic.stamps for mic in heard)
+    if (seen or heard) and not measured:
+        console.print("cavs-stream devices --probe measures what the time stamps are worth.")
