@@ -185,6 +185,11 @@ class Publisher:
         return str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
     @property
+    def encoding(self) -> Encoding:
+        """How masks are packed."""
+        return self._packer.encoding
+
+    @property
     def previews_dropped(self) -> int:
         """Pictures that were not made because the one before was still being compressed."""
         return self._preview.dropped if self._preview is not None else 0

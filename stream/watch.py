@@ -1,8 +1,10 @@
 """cavs-stream watch: a running stream as a line a second, a video with sound, a picture, or pictures in the terminal."""
 
 import argparse
+import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -42,22 +44,23 @@ class TerminalScreen:
             self._next_ns = self._clock.now_ns() + SHOW_EVERY_NS
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The flags of cavs-stream watch."""
+    made = argparse.ArgumentParser(
         prog="cavs-stream watch",
         description="Shows what a running stream says: a line a second, and on demand a video or a picture.",
     )
-    parser.add_argument("address", nargs="?", default=DEFAULT_BIND, metavar="ADDRESS", help=f"default {DEFAULT_BIND}")
-    parser.add_argument("--stream", metavar="NAME", help="name of the stream; default: whichever speaks")
-    parser.add_argument("--save", type=Path, metavar="FILE.mp4", help="write a video with masks drawn in and the sound")
-    parser.add_argument("--snapshot", type=Path, metavar="FILE.png", help="write the newest picture; alone, take one and stop")
-    parser.add_argument("--show", action="store_true", help="draw the pictures in this terminal")
-    parser.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds")
-    parser.add_argument("--count", type=int, metavar="N", help="stop after N windows")
-    parser.add_argument("--until-end", action="store_true", help="stop when the stream ends")
-    parser.add_argument("--keys", type=Path, metavar="DIR", help="directory clients/NAME made by cavs-stream keys")
-    parser.add_argument("--debug", action="store_true", help="print a traceback when something fails")
-    return parser
+    made.add_argument("address", nargs="?", default=DEFAULT_BIND, metavar="ADDRESS", help=f"default {DEFAULT_BIND}")
+    made.add_argument("--stream", metavar="NAME", help="name of the stream; default: whichever speaks")
+    made.add_argument("--save", type=Path, metavar="FILE.mp4", help="write a video with masks drawn in and the sound")
+    made.add_argument("--snapshot", type=Path, metavar="FILE.png", help="write the newest picture; alone, take one and stop")
+    made.add_argument("--show", action="store_true", help="draw the pictures in this terminal")
+    made.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds")
+    made.add_argument("--count", type=int, metavar="N", help="stop after N windows")
+    made.add_argument("--until-end", action="store_true", help="stop when the stream ends")
+    made.add_argument("--keys", type=Path, metavar="DIR", help="directory clients/NAME made by cavs-stream keys")
+    made.add_argument("--debug", action="store_true", help="print a traceback when something fails")
+    return made
 
 
 class Limit:
@@ -93,20 +96,20 @@ class Limit:
 
 def main(argv: list[str]) -> int:
     """cavs-stream watch"""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    flags = parser()
+    args = flags.parse_args(argv)
     if (args.seconds is not None and args.seconds <= 0) or (args.count is not None and args.count <= 0):
-        parser.error("--seconds and --count take a number above 0")
+        flags.error("--seconds and --count take a number above 0")
     clock = MonotonicClock()
     screen = TerminalScreen(clock) if args.show and can_draw(sys.stdout) else None
     kinds = [MASKS, HELLO, EVENT] + ([FRAME] if args.save or args.snapshot or screen else [])
     interrupted = False
-    signal.signal(signal.SIGTERM, _interrupt)
     with Subscriber(args.address, stream=args.stream, newest_only=False, keys=args.keys, kinds=kinds) as subscriber:
         film = Film(args.save) if args.save else None
         viewer = Viewer(clock, film=film, show=screen.show if screen else None, keep=args.snapshot is not None)
         try:
-            _follow(viewer, subscriber, Limit(args, clock), screen)
+            with _terminated_like_interrupted():
+                _follow(viewer, subscriber, Limit(args, clock), screen)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -117,6 +120,16 @@ def main(argv: list[str]) -> int:
         _say(viewer.line(subscriber.missed, closing=True), None)
     _report(viewer, film, args.snapshot)
     return 0
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends watching as Ctrl-C does: what was asked for is saved."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
