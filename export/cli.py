@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.progress import track
 
 from cavs.adapt.model.checkpoint import load_checkpoint
-from cavs.adapt.model.config import NetworkConfig
 from cavs.adapt.model.reserve import CLASS_CAPACITY, reserve_room
-from cavs.export.onnx_bundle import write_bundle
-from cavs.export.windows import Window, drawn_windows, video_windows
+from cavs.export.onnx_bundle import check_place, write_bundle
+from cavs.export.windows import drawn_windows, video_windows
 from cavs.runtime.disk import sha256_of_file
 from cavs.runtime.errors import CavsError
 
@@ -59,23 +58,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _onnx(args: argparse.Namespace) -> int:
     """Writes a bundle, having compared it with torch window by window; fails and leaves nothing if they differ."""
+    check_place(args.out)
     checkpoint = load_checkpoint(args.checkpoint)
     names = args.classes.split(",") if args.classes else None
     network = reserve_room(checkpoint.network, names, args.capacity).eval()
     provenance: dict[str, JsonValue] = {"checkpoint_sha256": sha256_of_file(args.checkpoint), "training": checkpoint.notes}
-    windows = _windows(args.windows, network.config, args.count)
-    bundle = write_bundle(network, args.out, windows, precision=args.precision, name=args.name, provenance=provenance)
+    config, count = network.config, args.count
+    windows = list(video_windows(args.windows, config, count) if args.windows else drawn_windows(config, count))
+    terminal = Console(stderr=True)
+    shown = track(windows, "comparing", console=terminal, transient=True, disable=not terminal.is_terminal)
+    bundle = write_bundle(network, args.out, shown, precision=args.precision, name=args.name, provenance=provenance)
     parity, size_mib = bundle.manifest.parity, sum(file.size_bytes for file in bundle.manifest.files) / BYTES_PER_MIB
     print(f"{args.out}: bundle {bundle.id[:12]}, {len(network.class_names)} classes, {size_mib:.1f} MiB")
     print(f"labels equal torch's on {parity['labels_equal']:.4%} of the pixels of {parity['windows']} windows")
     return EXIT_OK
-
-
-def _windows(path: Path | None, config: NetworkConfig, count: int) -> Iterator[Window]:
-    """With a progress bar, where there is a terminal to show it."""
-    windows = drawn_windows(config, count) if path is None else video_windows(path, config, count)
-    console = Console(stderr=True)
-    yield from track(windows, "comparing", count, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _positive(text: str) -> int:

@@ -72,16 +72,16 @@ def adapted_layers(network: nn.Module) -> dict[str, Adaptable]:
     return {name: layer for name, layer in adaptable_layers(network) if layer.lora_down is not None}
 
 
-def attach_lora(network: nn.Module, rank: int) -> list[nn.Parameter]:
+def attach_lora(network: nn.Module, rank: int, seed: int = 0) -> list[nn.Parameter]:
     """Gives every adaptable layer a fresh pair (a pair already there is replaced) and returns the new parameters.
 
     The output of the network does not change. Which parameters train is the caller's choice.
     """
+    generator = torch.Generator().manual_seed(seed)
     parameters = []
     for _, layer in adaptable_layers(network):
         out, inp = layer.weight.shape[:2]
-        down = nn.Parameter(torch.empty(rank, inp, device=layer.weight.device))
-        nn.init.kaiming_uniform_(down, a=math.sqrt(5))
+        down = nn.Parameter((torch.rand(rank, inp, generator=generator) * 2 - 1).to(layer.weight.device) / math.sqrt(inp))
         up = nn.Parameter(torch.zeros(out, rank, device=layer.weight.device))
         setattr(layer, DOWN, down)
         setattr(layer, UP, up)
