@@ -134,6 +134,19 @@ def test_without_preview_nobody_gets_pictures() -> None:
         assert set(kinds) <= {Masks, Hello}
 
 
+def test_a_lossless_stream_waits_for_a_slow_reader_and_loses_nothing(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/masks"
+    with (
+        Publisher(address, "s", clock=ManualClock(), lossless=True) as publisher,
+        Subscriber(address, newest_only=False) as reader,
+    ):
+        assert publisher.wait_for_watcher(SOON_MS)
+        for seq in range(200):
+            publish(publisher, seq)
+        assert [receive(reader).seq for _ in range(200)] == list(range(200))
+        assert publisher.messages_dropped == 0
+
+
 def test_the_last_words_leave_before_it_closes() -> None:
     publisher = Publisher(LOCAL, "s", clock=ManualClock())
     with Subscriber(publisher.address, kinds=("masks", "event"), newest_only=False) as subscriber:

@@ -1,6 +1,7 @@
 """The bytes of messages: golden, both ways, and whatever is not a message is refused with WireError and nothing else."""
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.one_window import sample_event, sample_hello, sample_masks, sample_pr
 from tests.stream.golden.write import messages
 
 GOLDEN = Path(__file__).parent / "golden"
-SCHEMA = Path(__file__).parents[2] / "docs" / "wire.schema.json"
+DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("masks-bits-zstd", "masks-rle", "masks-raw", "hello", "event", "frame")
 PACKED = messages()
 
@@ -63,6 +64,12 @@ def test_golden_messages_are_read_as_their_json_says(name: str) -> None:
         assert drawn == expected["masks"]
     else:
         assert payload.hex() == expected["payload_hex"]
+
+
+def test_the_page_on_the_wire_shows_the_golden_bytes() -> None:
+    block = (DOCS / "wire.md").read_text().split("Byte by byte", 1)[1].split("```")[1]
+    shown = re.findall(r"^(?:[0-9a-f]{2}|  )  ((?:[0-9a-f]{2} ?)+)(?:  |$)", block, re.MULTILINE)
+    assert bytes.fromhex("".join(shown)) == (GOLDEN / "event.bin").read_bytes()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "zstd" not in name])
@@ -227,7 +234,7 @@ def test_any_value_under_any_key_raises_wire_error_or_nothing(key: str, value: A
 
 
 def test_the_published_json_schema_names_the_keys_that_are_read() -> None:
-    published = json.loads(SCHEMA.read_text())["$defs"]
+    published = json.loads((DOCS / "wire.schema.json").read_text())["$defs"]
     for model in (MasksHeader, Hello, Event, FrameHeader):
         expected = model.model_json_schema()
         assert published[model.__name__]["properties"].keys() == expected["properties"].keys()
