@@ -9,7 +9,7 @@ from cavs.runtime.errors import MediaLost
 from cavs.stream.counters import Counters
 from cavs.stream.inbox import Item
 from cavs.stream.items import AudioBlock, SourceEvent, StampGrade, VideoFrame
-from cavs.stream.media_open import Opened, open_media, place_of
+from cavs.stream.media_open import TIMEOUT_S, Opened, open_media, place_of
 from cavs.stream.media_pass import FRAMES_CORRUPT, SOUND_CORRUPT, UNREADABLE, MediaPass
 from cavs.stream.pacing import MediaLine, SenderLine, Straightener
 from cavs.stream.packets import LEAD_NS, PacketOrder
@@ -31,6 +31,7 @@ class MediaSource:
 
     rate `realtime`: released at its time, as if live; t_ns is the time of opening plus the container's time.
     rate `fast`: as fast as it is read, every frame; t_ns is the container's time from 0, a virtual line.
+    timeout_s: how long a network source may be silent.
     loops: how often it is played, None for ever; the time goes on from round to round.
 
     What a reader may rely on: t_ns of frames grows; sound is numbered on the container's clock, so a track that starts late
@@ -46,6 +47,7 @@ class MediaSource:
         rate: Rate | None = None,
         loops: int | None = 1,
         counters: Counters | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         if loops is not None and loops < 1:
             raise ValueError(f"loops >= 1 expected, seen {loops}")
@@ -54,6 +56,7 @@ class MediaSource:
         self._rate: Rate = rate or ("realtime" if self._place.network else "fast")
         self._rate_hz = rate_hz
         self._rounds_left = loops
+        self._timeout_s = timeout_s
         self.counters = counters if counters is not None else Counters()
         self.counters.declare(FRAMES_CORRUPT, SOUND_CORRUPT, UNREADABLE)
         self.name = f"{'network' if self._place.network else 'file'}:{self._place.label}"
@@ -76,7 +79,7 @@ class MediaSource:
     def open(self) -> None:
         """Opens it; again after a loss: a file on a server goes on where it broke off."""
         self.close()
-        opened = open_media(self._place)
+        opened = open_media(self._place, self._timeout_s)
         opened.video.thread_type = "AUTO" if self._rate == "fast" else "SLICE"  # threads by frame hold frames back
         self._opened = opened
         self._start_ns = (opened.container.start_time or 0) * 1000
@@ -91,7 +94,7 @@ class MediaSource:
             grade, zero_ns = (StampGrade.B, None) if self._place.pushed else (StampGrade.A, origin_ns)
             self._converter = SoundConverter(self._rate_hz, grade, zero_ns)
         self._at_end = False
-        media_pass = self._begin_pass(opened, self._converter)
+        media_pass = self._begin_pass(opened, self._converter, base_ns if base_ns > self._start_ns else None)
         if self._place.pushed:
             media_pass.read_backlog()
         if opened.sound is None:
@@ -125,7 +128,7 @@ class MediaSource:
         self._pending.clear()
         self._frames_pending = 0
 
-    def _begin_pass(self, opened: Opened, converter: SoundConverter) -> MediaPass:
+    def _begin_pass(self, opened: Opened, converter: SoundConverter, seen_until_ns: int | None = None) -> MediaPass:
         endless = self._place.network and opened.duration_ns is None
         self._pass = MediaPass(
             opened,
@@ -137,6 +140,7 @@ class MediaSource:
             counters=self.counters,
             start_ns=self._start_ns,
             first_index=self._next_index,
+            seen_until_ns=seen_until_ns,
             straightener=self._straightener,
             arrival_stamps=opened.untimed and self._place.network,
         )

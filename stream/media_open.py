@@ -14,8 +14,8 @@ import av.stream
 
 from cavs.runtime.errors import MediaLost
 
-OPEN_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0
+"""How long a network source may take to open, and to send the next packet."""
 
 NETWORK_SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
 PUSHED_SCHEMES = ("rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "udp")
@@ -84,15 +84,15 @@ def place_of(text: str) -> Place:
     return Place(text, urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), scheme)
 
 
-def open_media(place: Place) -> Opened:
-    """Opens it and finds the picture and the sound. Raises MediaLost with one line."""
+def open_media(place: Place, timeout_s: float = TIMEOUT_S) -> Opened:
+    """Opens it and finds the picture and the sound. timeout_s: for a network. Raises MediaLost with one line."""
     if not place.network:
         _check_file(Path(place.url.removeprefix("file:")))
     try:
-        timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if place.network else None
+        timeout = (timeout_s, timeout_s) if place.network else None
         container = av.open(place.url, options=_options(place.scheme), timeout=timeout, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaLost(f"{place.label}: {_why_not(error, place)}") from None
+        raise MediaLost(f"{place.label}: {_why_not(error, place, timeout_s)}") from None
     try:
         return Opened(container, _picture_of(container, place), next(iter(container.streams.audio), None))
     except MediaLost:
@@ -127,14 +127,14 @@ def _check_file(path: Path) -> None:
         raise MediaLost(f"{path}: may not be read; check its permissions")
 
 
-def _why_not(error: Exception, place: Place) -> str:
+def _why_not(error: Exception, place: Place, timeout_s: float) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, av.error.HTTPError):
+    if isinstance(error, av.error.HTTPError | av.error.HTTPClientError):
         return f"the server answered {text.removeprefix('Server returned ')}; check the address"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused; is the server running, is the port right?"
     if isinstance(error, TimeoutError | av.error.ExitError):
-        return f"no answer for {OPEN_TIMEOUT_S:.0f} s; is the sender running, is a firewall between?"
+        return f"no answer for {timeout_s:g} s; is the sender running, is a firewall between?"
     if isinstance(error, av.error.ProtocolNotFoundError | av.error.OptionNotFoundError):
         return f"this build of FFmpeg cannot do {place.scheme}; {text}"
     if isinstance(error, av.error.InvalidDataError | av.error.EOFError):

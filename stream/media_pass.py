@@ -14,7 +14,7 @@ from cavs.runtime.errors import MediaLost
 from cavs.stream.counters import Counters
 from cavs.stream.inbox import Item
 from cavs.stream.items import StampGrade, VideoFrame
-from cavs.stream.media_open import READ_TIMEOUT_S, Opened, Place
+from cavs.stream.media_open import Opened, Place
 from cavs.stream.pacing import Straightener
 from cavs.stream.packets import PacketOrder, Waiting
 from cavs.stream.picture import upright_rgb
@@ -45,6 +45,7 @@ class Line(Protocol):
 class MediaPass:
     """Decodes packet by packet. Times in the container are `media_ns`, times on our clock `t_ns`.
 
+    seen_until_ns: frames up to this container time were given before the stream broke off; decoding began at a key frame.
     arrival_stamps: the container has no times; a frame is stamped when its packet arrives (grade C).
     """
 
@@ -60,6 +61,7 @@ class MediaPass:
         counters: Counters,
         start_ns: int,
         first_index: int,
+        seen_until_ns: int | None = None,
         straightener: Straightener | None = None,
         arrival_stamps: bool = False,
     ) -> None:
@@ -72,6 +74,7 @@ class MediaPass:
         self._counters = counters
         self._straightener = straightener
         self._arrival_stamps = arrival_stamps
+        self._seen_until_ns = seen_until_ns
         self._grade = StampGrade.C if arrival_stamps else StampGrade.B if place.pushed else StampGrade.A
         self._packets = self._demux()
         self._read_ns = {True: start_ns, False: start_ns}  # newest decoding time read, of picture and sound
@@ -147,7 +150,7 @@ class MediaPass:
 
     def _why_lost(self, error: Exception) -> str:
         if isinstance(error, TimeoutError | av.error.ExitError):
-            return f"nothing received for {READ_TIMEOUT_S:.0f} s; is the sender running?"
+            return "nothing received any more; is the sender running?"
         return f"broke off ({getattr(error, 'strerror', None) or error})"
 
     def _decoded(self, waiting: Waiting) -> list[Item]:
@@ -194,6 +197,8 @@ class MediaPass:
         media_ns = self.picture_end_ns if frame.pts is None else _to_ns(frame.pts, time_base)
         length_ns = _to_ns(frame.duration, time_base) if frame.duration else self._frame_ns()
         self.picture_ns, self.picture_end_ns = media_ns, media_ns + length_ns
+        if self._seen_until_ns is not None and media_ns <= self._seen_until_ns:
+            return []
         self.index += 1
         if frame.is_corrupt:
             self._counters.count(FRAMES_CORRUPT)
