@@ -12,7 +12,7 @@ from cavs.adapt.ingredient_sets import load_sets
 from cavs.adapt.model.checkpoint import load_checkpoint, save_checkpoint
 from cavs.adapt.model.network import Network
 from cavs.adapt.onset import onset_latency
-from cavs.adapt.scenarios import Stage
+from cavs.adapt.scenarios import CaseSource
 from cavs.adapt.scoring import score
 from cavs.runtime.errors import DataRejected
 
@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
 def calibrate_on_val(network: Network, args: argparse.Namespace) -> dict[str, Any]:
     """Puts thresholds into the network; says how they were chosen."""
     ingredients = load_sets(args.ingredients, "val", args.exclude, args.unheard)
-    stage = make_stage(network, ingredients, args.classes, args.strength)
-    chosen = calibrate(network, stage, args.frames, args.seed)
+    source = make_source(network, ingredients, args.classes, args.strength)
+    chosen = calibrate(network, source, args.frames, args.seed)
     network.thresholds.copy_(torch.tensor([chosen.sounding, chosen.near]))
     return {
         "split": "val", "frames": args.frames, "seed": args.seed, "strength": args.strength, "sounding": chosen.sounding,
@@ -47,25 +47,25 @@ def calibrate_on_val(network: Network, args: argparse.Namespace) -> dict[str, An
 
 def evaluate(network: Network, args: argparse.Namespace) -> dict[str, Any]:
     """All scores of one network, with what they were measured on."""
-    stage = make_stage(
+    source = make_source(
         network, load_sets(args.ingredients, args.split, args.exclude, args.unheard), args.classes, args.strength
     )
-    scores = score(network, stage, args.frames, args.seed, args.scenarios)
+    scores = score(network, source, args.frames, args.seed, args.scenarios)
     report: dict[str, Any] = {
         "split": args.split,
         "seed": args.seed,
         "strength": args.strength,
-        "classes": list(stage.classes),
+        "classes": list(source.classes),
         "thresholds": [float(value) for value in network.thresholds],
         "scenarios": {name: scenario.summary() for name, scenario in scores.items()},
         "ingredients": sorted(set().union(*(scenario.sources for scenario in scores.values()))),
     }
     if args.streams:
-        report["onset"] = onset_latency(network, stage, args.streams, args.seed)
+        report["onset"] = onset_latency(network, source, args.streams, args.seed)
     return report
 
 
-def make_stage(network: Network, ingredients: Ingredients, classes: list[str] | None, strength: float) -> Stage:
+def make_source(network: Network, ingredients: Ingredients, classes: list[str] | None, strength: float) -> CaseSource:
     """What to compose from: classes that the network knows and that can be seen and heard."""
     rows = {name: row for row, name in enumerate(network.class_names)}
     able = ingredients.classes_with_both()
@@ -78,4 +78,4 @@ def make_stage(network: Network, ingredients: Ingredients, classes: list[str] | 
         )
     config = network.config
     size = (config.frame_height_px, config.frame_width_px)
-    return Stage(ingredients, tuple(wanted), rows, size, config.sound_samples, strength)
+    return CaseSource(ingredients, tuple(wanted), rows, size, config.sound_samples, strength)

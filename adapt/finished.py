@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from cavs.adapt.model.checkpoint import save_checkpoint
@@ -12,9 +13,19 @@ from cavs.adapt.model.lora import DOWN, UP
 from cavs.adapt.model.network import Network, build_network
 from cavs.adapt.run_folder import RunFolder
 from cavs.adapt.train_config import TrainConfig
-from cavs.runtime.errors import TrainingStopped
+from cavs.runtime.errors import ConfigError, TrainingStopped
 
 TABLE, USED = "classes.table", "classes.used"
+
+
+def form_of(config: TrainConfig) -> NetworkConfig:
+    """The form of the network that serves. Raises ConfigError when the settings name what it does not have."""
+    try:
+        return NetworkConfig.model_validate(config.network)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        known = ", ".join(NetworkConfig.model_fields)
+        raise ConfigError(f"network.{'.'.join(map(str, fault['loc']))}: {fault['msg']}; known: {known}") from error
 
 
 def finished_network(config: TrainConfig, average: Mapping[str, Tensor]) -> Network:
@@ -23,7 +34,7 @@ def finished_network(config: TrainConfig, average: Mapping[str, Tensor]) -> Netw
     Rows of distractors are left out: they helped to tell things apart and are no classes of the product.
     """
     torch.manual_seed(config.seed)
-    network = build_network(NetworkConfig.model_validate({}))
+    network = build_network(form_of(config))
     kept = len(config.classes)
     tensors = {name: tensor for name, tensor in average.items() if name not in (TABLE, USED)}
     fresh = network.state_dict()

@@ -10,7 +10,7 @@ from cavs.adapt.data.scene import SceneWish, compose_scene
 from cavs.adapt.data.sound import SoundWish, compose_line
 from cavs.adapt.metrics import binary_iou
 from cavs.adapt.model.network import Network
-from cavs.adapt.scenarios import Stage
+from cavs.adapt.scenarios import CaseSource
 from cavs.adapt.serving import answer
 from cavs.runtime.engine import LABEL_SILENT
 
@@ -30,9 +30,9 @@ class Onset:
     early: bool
 
 
-def onset_latency(network: Network, stage: Stage, streams: int, seed: int) -> dict[str, Any]:
+def onset_latency(network: Network, source: CaseSource, streams: int, seed: int) -> dict[str, Any]:
     """JSON: median and 90th percentile over streams in which the object was found, and over all (missed = never)."""
-    onsets = [_watch(network, stage, number, seed) for number in range(streams)]
+    onsets = [_watch(network, source, number, seed) for number in range(streams)]
     found = [onset.latency_s for onset in onsets if onset.latency_s is not None]
     every = [np.inf if onset.latency_s is None else onset.latency_s for onset in onsets]
     median_of_all = float(np.median(every))
@@ -47,24 +47,24 @@ def onset_latency(network: Network, stage: Stage, streams: int, seed: int) -> di
         "found_iou": FOUND_IOU,
         "by_class_ms": {
             cls: [None if o.latency_s is None else round(1e3 * o.latency_s) for o in onsets if o.cls == cls]
-            for cls in stage.classes
+            for cls in source.classes
         },
     }
 
 
-def _watch(network: Network, stage: Stage, number: int, seed: int) -> Onset:
+def _watch(network: Network, source: CaseSource, number: int, seed: int) -> Onset:
     rng = np.random.default_rng([seed, STREAM_SEED, number])
-    cls = stage.classes[number % len(stage.classes)]
-    wish = SceneWish(classes=(cls,), distractors=(0, 0), duplicates=0.0, real_scenes=0.0, strength=stage.strength)
-    scene = compose_scene(stage.ingredients, rng, size=stage.size, want=wish)
-    lead_s = stage.samples / RATE_HZ + BEFORE_S
+    cls = source.classes[number % len(source.classes)]
+    wish = SceneWish(classes=(cls,), distractors=(0, 0), duplicates=0.0, real_scenes=0.0, strength=source.strength)
+    scene = compose_scene(source.ingredients, rng, size=source.size, want=wish)
+    lead_s = source.samples / RATE_HZ + BEFORE_S
     length = round((lead_s + AFTER_S) * RATE_HZ) + BLOCK
     line = compose_line(
-        stage.ingredients, rng, spans={cls: [(lead_s, length / RATE_HZ)]}, samples=length, wish=SoundWish(ambience=0.5)
+        source.ingredients, rng, spans={cls: [(lead_s, length / RATE_HZ)]}, samples=length, wish=SoundWish(ambience=0.5)
     )
     began = int(np.flatnonzero(line.loud[cls])[0]) * BLOCK
     ends = np.arange(began - round(BEFORE_S * RATE_HZ), length + 1, round(HOP_S * RATE_HZ))
-    windows = np.stack([line.samples[end - stage.samples : end] for end in ends])
+    windows = np.stack([line.samples[end - source.samples : end] for end in ends])
     labels = answer(network, scene.frame[None], windows).labels
     truth = np.repeat(scene.mask_of([cls])[None], len(ends), axis=0)
     reached = binary_iou(labels != LABEL_SILENT, truth) >= FOUND_IOU

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from cavs.adapt.data.ingredients import Ingredients
 from cavs.adapt.data.scene import Scene, SceneWish, compose_scene
-from cavs.adapt.data.sound import compose_sound
+from cavs.adapt.data.sound import SoundWish, compose_sound
 from cavs.adapt.model.config import NetworkConfig
 from cavs.adapt.train_config import TrainConfig
 from cavs.adapt.training_step import Batch
@@ -84,7 +84,7 @@ class Pairings(Dataset[Batch]):
             distractors=DISTRACTORS,
             duplicates=pairing.duplicates,
             real_scenes=pairing.real_scenes,
-            strength=pairing.strength,
+            strength=float(rng.uniform(pairing.weakest, pairing.strongest)),
         )
         return compose_scene(self.ingredients, rng, size=(self.network.frame_height_px, self.network.frame_width_px), want=wish)
 
@@ -107,8 +107,9 @@ class Pairings(Dataset[Batch]):
     def _sounds(self, wanted: Sequence[Sequence[str]], rng: Rng) -> tuple[Floats, Floats]:
         waves = np.zeros((len(wanted), self.network.sound_samples), np.float32)
         heard = np.zeros((len(wanted), len(self.row_of)), np.float32)
+        wish = SoundWish(stopped=self.config.pairing.stopped)
         for index, classes in enumerate(wanted):
-            sound = compose_sound(self.ingredients, rng, classes=classes, samples=self.network.sound_samples)
+            sound = compose_sound(self.ingredients, rng, classes=classes, samples=self.network.sound_samples, wish=wish)
             waves[index] = sound.samples
             for name, active in sound.active.items():
                 heard[index, self.row_of[name]] = active

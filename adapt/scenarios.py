@@ -48,7 +48,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class CaseSource:
     """What cases are composed from. strength: of the augmentation of pictures, 0 leaves all but the pose."""
 
     ingredients: Ingredients

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cavs.adapt.metrics import ClassScores, binary_iou, f_curves, lit_share, mask_mass, max_f
 from cavs.adapt.model.network import Network
-from cavs.adapt.scenarios import EMPTY, MARKED, Case, Stage
+from cavs.adapt.scenarios import EMPTY, MARKED, Case, CaseSource
 from cavs.adapt.serving import answer
 from cavs.runtime.engine import LABEL_SILENT
 
@@ -60,7 +60,7 @@ class ScenarioScores:
             "class_miou_avss_with_background": self.classes.miou_avss(background=True),
             "max_f": max_f(curves),
             "max_f_reference_batches": max_f(curves, REFERENCE_BATCH),
-            "swapped_iou": _mean(self.swapped_iou),
+            "swapped_iou": _mean(self.swapped_iou) if self.swapped_iou else None,
             "missed_frames": _mean([float(iou < 0.1) for iou in self.iou]),
             "unknown_share_of_marked": _unknown_share(self.classes.confusion),
             "class_iou": {name: float(iou) for name, iou in zip(self.class_names, by_class, strict=True) if not np.isnan(iou)},
@@ -69,17 +69,18 @@ class ScenarioScores:
 
 
 def score(
-    network: Network, stage: Stage, frames: int, seed: int, scenarios: Sequence[str] = MARKED + EMPTY
+    network: Network, source: CaseSource, frames: int, seed: int, scenarios: Sequence[str] = MARKED + EMPTY
 ) -> dict[str, ScenarioScores]:
     """Runs the scenarios on composed cases. The network must be in evaluation mode."""
     results = {}
     for name in scenarios:
         scores = ScenarioScores(name, network.class_names)
-        for batch in _batches(stage.cases(name, frames, seed)):
+        for batch in _batches(source.cases(name, frames, seed)):
             said = answer(network, np.stack([c.frame for c in batch]), np.stack([c.sound for c in batch]))
             for case, labels, confidence in zip(batch, said.labels, said.confidence, strict=True):
                 scores.add(case, labels, confidence)
-        results[name] = scores
+        if scores.mass:  # photographs with outlined objects may be lacking
+            results[name] = scores
     return results
 
 
@@ -95,9 +96,9 @@ def _batches(cases: Iterator[Case]) -> Iterator[list[Case]]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+    return float(np.mean(values))
 
 
 def _unknown_share(confusion: npt.NDArray[np.int64]) -> float:
     marked = confusion[:, 1:].sum()
-    return float(confusion[:, 1].sum() / marked) if marked else float("nan")
+    return float(confusion[:, 1].sum() / marked) if marked else 0.0

@@ -7,11 +7,10 @@ import torch.distributed as dist
 from rich.console import Console
 
 from cavs.adapt.data.ingredients import Ingredients
-from cavs.adapt.evaluate import make_stage
-from cavs.adapt.finished import finished_network, publish
+from cavs.adapt.evaluate import make_source
+from cavs.adapt.finished import finished_network, form_of, publish
 from cavs.adapt.ingredient_sets import load_sets
 from cavs.adapt.loop import StepReport, Trainer, join_processes
-from cavs.adapt.model.config import NetworkConfig
 from cavs.adapt.model.lora import detach_lora
 from cavs.adapt.model.network import Network, build_network
 from cavs.adapt.run_folder import RunFolder
@@ -65,9 +64,9 @@ def keep_if_best(trainer: Trainer, folder: RunFolder, val: Ingredients) -> dict[
     """Scores the mean weights on val and keeps them when no earlier step was better; gives the scores by name."""
     config = trainer.config
     network = finished_network(config, {name: tensor.cpu() for name, tensor in trainer.average.tensors.items()})
-    stage = make_stage(network, val, None, strength=0.25)
+    source = make_source(network, val, None, strength=0.25)
     values = {}
-    for name, scenario in score(network, stage, config.score_scenes, VAL_SEED, VAL_SCENARIOS).items():
+    for name, scenario in score(network, source, config.score_scenes, VAL_SEED, VAL_SCENARIOS).items():
         summary = scenario.summary()
         measure = "binary_iou" if "binary_iou" in summary else "mask_mass"
         values[f"val/{name}/{measure}"] = float(summary[measure])
@@ -87,7 +86,7 @@ def start_network(config: TrainConfig) -> Network:
     """
     torch.manual_seed(config.seed)
     rows = config.classes + config.distractors
-    form = NetworkConfig.model_validate({"class_capacity": len(rows)})
+    form = form_of(config).model_copy(update={"class_capacity": len(rows)})  # empty rows would only take time
     visual, audio = (Path(file) if file else None for file in (config.visual_weights, config.audio_weights))
     network = build_network(form, visual, audio)
     detach_lora(network)

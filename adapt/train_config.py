@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from cavs.runtime.errors import ConfigError
 
@@ -31,9 +31,11 @@ class PairingConfig(_Frozen):
     one_visible: Share = 0.52
     two_visible: Share = 0.24
     visible_and_offscreen: Share = 0.20
-    real_scenes: Share = 0.15  # chance of composing inside a photograph whose own objects are outlined
+    real_scenes: Share = 0.3  # chance of composing inside a photograph whose own objects are outlined
     duplicates: Share = 0.15  # chance of a second object of a class
-    strength: Annotated[float, Field(ge=0, le=1)] = 1.0  # of the augmentation of pictures
+    weakest: Share = 0.4  # the augmentation of a picture has a strength drawn between this ...
+    strongest: Share = 1.0  # ... and this
+    stopped: Share = 0.2  # of the sources heard in a window stopped too long ago to sound now
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "PairingConfig":
@@ -80,6 +82,7 @@ class TrainConfig(_Frozen):
     distractors: tuple[str, ...] = ()  # classes that may be seen but never sound; rows of the table in training only
     unheard: tuple[str, ...] = ()  # recordings left out: off screen they would contradict a class (a sneeze is a person)
     emphasis: dict[str, Positive] = {}  # how much more often than others a class is drawn
+    network: dict[str, JsonValue] = {}  # what differs from the default form, see model/config.py
     visual_weights: str | None = None  # pretrained encoders to start from
     audio_weights: str | None = None
     steps: Count = 20_000
