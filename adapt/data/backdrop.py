@@ -22,11 +22,13 @@ class Setting:
 
     size: (H, W).  squash: the width that a square keeps, since wide pictures are squeezed into the frame.
     strength: of the augmentation, 0 to 1.
+    longest: range of the longest side of objects as a share of the frame's shorter side; None goes by their number.
     """
 
     size: tuple[int, int]
     squash: float = 1.0
     strength: float = 1.0
+    longest: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,6 +28,8 @@ class SceneWish:
     duplicates:  chance of a second object of a wanted class.
     real_scenes: chance of composing inside a real scene that shows one of the classes.
     strength:    0 leaves cut-outs as they are (apart from pose), 1 is full augmentation.
+    longest:     range of the longest side of an object as a share of the frame's shorter side; None goes by the number
+                 of objects.
     """
 
     classes: tuple[str, ...] | None = None
@@ -38,6 +40,7 @@ class SceneWish:
     duplicates: float = 0.15
     real_scenes: float = 0.12
     strength: float = 1.0
+    longest: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +80,7 @@ def compose_scene(
     classes = draw_classes(ingredients, rng, want)
     for attempt in range(ATTEMPTS):
         squash = float(rng.uniform(0.56, 1.0)) if rng.random() < 0.5 * want.strength else 1.0
-        setting = Setting((size, size) if isinstance(size, int) else size, squash, want.strength)
+        setting = Setting((size, size) if isinstance(size, int) else size, squash, want.strength, want.longest)
         stage = Stage.on(draw_ground(ingredients, rng, want, classes, setting), setting)
         if _fill(stage, ingredients, rng, want, classes, SHRINK_PER_ATTEMPT**attempt):
             frame = finish(stage.frame, rng, want.strength)

@@ -15,8 +15,8 @@ LARGEST_COVERED = 0.35
 """... and at most this share of it is hidden by others."""
 SMALLEST_INSIDE = 0.5
 """At least this share of a placed object lies inside the frame."""
-LONGEST_OF_FRAME = {1: (0.25, 0.9), 2: (0.22, 0.65), 3: (0.2, 0.5)}
-"""Range of the longest side of an object, by the number of objects (more than three as for three)."""
+LONGEST_OF_FRAME = {1: (0.25, 0.9), 2: (0.28, 0.7), 3: (0.25, 0.6)}
+"""Range of the longest side of an object as a share of the frame, by the number of objects (from three on the same)."""
 POSES = 6
 """Poses tried per object."""
 LARGEST_TURN = np.deg2rad(20)
@@ -129,7 +129,7 @@ def draw_pose(sprite: Sprite, rng: np.random.Generator, setting: Setting, crowd:
     """A random pose; what its photograph cut off is usually put at the frame's border again."""
     height, width = setting.size
     strength = setting.strength
-    low, high = LONGEST_OF_FRAME[min(max(crowd, 1), 3)]
+    low, high = setting.longest or LONGEST_OF_FRAME[min(max(crowd, 1), 3)]
     longest = float(rng.uniform(low, high)) * min(setting.size) * shrink
     across, down = (longest * side / max(sprite.alpha.shape) / 2 for side in sprite.alpha.shape[::-1])
     loose = rng.random() < 0.2 * strength

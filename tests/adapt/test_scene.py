@@ -101,6 +101,13 @@ def test_any_size_can_be_composed(few: Ingredients, size: int | tuple[int, int])
     assert all(instance.mask.shape == expected for instance in scene.instances)
 
 
+def test_objects_are_as_large_as_asked_for() -> None:
+    for longest in ((0.3, 0.3), (0.6, 0.6)):
+        wish = SceneWish(classes=("disc",), distractors=(0, 0), duplicates=0, real_scenes=0, strength=0, longest=longest)
+        scene = compose(flat_set(), 0, wish)
+        assert np.ptp(np.nonzero(scene.instances[0].mask)[0]) + 1 == pytest.approx(longest[0] * 96, abs=3)
+
+
 def test_composing_leaves_the_ingredients_alone(few: Ingredients) -> None:
     before = [b.pixels.copy() for b in few.backgrounds], [s.ids.copy() for s in few.scenes if s.ids is not None]
     for seed in range(5):
