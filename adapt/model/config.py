@@ -15,25 +15,25 @@ class NetworkConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    visual: str = Field("mobilenet_v2", pattern=r"^(mobilenet_v2|timm:.+)$")
+    visual: str = Field(default="mobilenet_v2", pattern=r"^(mobilenet_v2|timm:.+)$")
     audio: Literal["mn04", "vggish"] = "mn04"
-    frame_height_px: int = Field(224, ge=64, multiple_of=32)
-    frame_width_px: int = Field(224, ge=64, multiple_of=32)
+    frame_height_px: int = Field(default=224, ge=64, multiple_of=32)
+    frame_width_px: int = Field(default=224, ge=64, multiple_of=32)
     sound_rate_hz: Literal[16_000] = 16_000
-    sound_samples: int = Field(32_000, ge=2_560)
-    stride4: int = Field(32, ge=8)
-    stride8: int = Field(64, ge=8)
-    stride16: int = Field(96, ge=8)
-    stride32: int = Field(96, ge=8)
-    token_width: int = Field(128, ge=8)
-    token_layers: int = Field(2, ge=1)
-    attention_heads: int = Field(4, ge=1)
-    voices: int = Field(4, ge=1)
+    sound_samples: int = Field(default=32_000, ge=2_560)
+    stride4: int = Field(default=32, ge=8)
+    stride8: int = Field(default=64, ge=8)
+    stride16: int = Field(default=96, ge=8)
+    stride32: int = Field(default=96, ge=8)
+    token_width: int = Field(default=128, ge=8)
+    token_layers: int = Field(default=2, ge=1)
+    attention_heads: int = Field(default=4, ge=1)
+    voices: int = Field(default=4, ge=1)
     """How many sounds at once the audio side can tell apart."""
-    embedding_width: int = Field(64, ge=2)
-    class_capacity: int = Field(128, ge=1, le=254)
+    embedding_width: int = Field(default=64, ge=2)
+    class_capacity: int = Field(default=128, ge=1, le=254)
     """Rows of the class table; labels 0 and 1 of the uint8 label map are silent and unknown."""
-    lora_rank: int = Field(8, ge=1)
+    lora_rank: int = Field(default=8, ge=1)
 
     @model_validator(mode="after")
     def _heads_divide_widths(self) -> "NetworkConfig":

@@ -1,6 +1,7 @@
 """The graph: inputs and outputs by contract, plain operators of opset 17, and an adapter that matters."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +17,14 @@ from cavs.runtime import contract
 from cavs.runtime.manifest import BundleFields, FrameSpec, SoundSpec, TensorSpec
 from tests.small_network import SMALL, pictures, small_network, sounds, stir_lora
 
-TYPES = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.FLOAT: "float32"}
+TYPES: dict[int, Literal["uint8", "float32"]] = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.FLOAT: "float32"}
 
 
 def specs(values: "list[onnx.ValueInfoProto]") -> list[TensorSpec]:
     return [
         TensorSpec(
             name=value.name,
-            dtype=TYPES[value.type.tensor_type.elem_type],  # type: ignore[arg-type]
+            dtype=TYPES[value.type.tensor_type.elem_type],
             shape=tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
         )
         for value in values
@@ -35,9 +36,9 @@ def feeds_of(adapter: dict[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArr
     return {contract.FRAME: frame, contract.SOUND: sounds(1).numpy(), **adapter}
 
 
-def run(graph: Path, adapter: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.generic]]:
+def run(graph: Path, adapter: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    outputs: list[npt.NDArray[np.generic]] = session.run(None, feeds_of(adapter))
+    outputs: list[npt.NDArray[Any]] = session.run(None, feeds_of(adapter))
     return outputs
 
 

@@ -1,6 +1,7 @@
 """Padding that moves into a convolution, and padding that must not."""
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -25,7 +26,7 @@ def padded_convolution(
         outputs.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
     constants = [
         numpy_helper.from_array(np.array(pads, np.int64), "pads"),
-        numpy_helper.from_array(np.float32(value), "value"),
+        numpy_helper.from_array(np.array(value, np.float32), "value"),
         numpy_helper.from_array(W, "w"),
     ]
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, X.shape)]
@@ -33,13 +34,19 @@ def padded_convolution(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
 
 
+def run(model: onnx.ModelProto) -> npt.NDArray[np.float32]:
+    outputs = ReferenceEvaluator(model).run(None, {"x": X})
+    assert isinstance(outputs, list)
+    return np.asarray(outputs[0], np.float32)
+
+
 @pytest.mark.parametrize("pads", [(0, 0, 0, 0, 0, 0, 1, 1), (0, 0, 1, 1, 0, 0, 1, 1), (0, 0, 2, 0, 0, 0, 1, 2)])
 def test_zeros_around_the_picture_move_into_the_convolution_and_the_numbers_stay(pads: tuple[int, ...]) -> None:
     model = padded_convolution(pads)
-    expected = ReferenceEvaluator(model).run(None, {"x": X})[0]
+    expected = run(model)
     merge_pads(model)
     assert [node.op_type for node in model.graph.node] == ["Conv"]
-    np.testing.assert_allclose(ReferenceEvaluator(model).run(None, {"x": X})[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(run(model), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
