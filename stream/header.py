@@ -1,5 +1,6 @@
 """The headers of the wire, version 1: what each key is and may be. Unknown keys are ignored, wrong ones refused."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,11 +11,12 @@ MAX_SIDE_PX = 16384
 MAX_PIXELS = 1 << 26
 """Pixels of a mask grid or a picture; 8192 x 8192."""
 
+STREAM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAX_NAME = 256
 MAX_TEXT = 4096
 
 Name = Annotated[str, Field(max_length=MAX_NAME)]
-StreamName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+StreamName = Annotated[str, Field(pattern=f"^{STREAM_NAME.pattern}$")]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
 Nanoseconds = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]

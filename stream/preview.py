@@ -100,11 +100,22 @@ class PreviewEncoder:
 
     def _job(self, window: Window, rate_hz: int) -> _Job:
         """Copies the samples since the window before: numbered by time, so that none is missing and none comes twice."""
-        end = round(window.sound_end_ns * rate_hz / NS_PER_S)
-        start = end - len(window.sound)
+        stop = round(window.sound_end_ns * rate_hz / NS_PER_S)
+        start = stop - len(window.sound)
+        end = stop - _not_yet_there(window)
         first = start if self._heard_to is None else min(max(self._heard_to, start), end)
-        self._heard_to = end
-        return _Job(window.seq, window.frame.t_ns, window.frame.pixels, window.sound[first - start :].copy(), rate_hz, first)
+        self._heard_to = end if self._heard_to is None else max(self._heard_to, end)
+        samples = window.sound[max(first - start, 0) : end - start].copy()
+        return _Job(window.seq, window.frame.t_ns, window.frame.pixels, samples, rate_hz, first)
+
+
+def _not_yet_there(window: Window) -> int:
+    """Samples at the end of a window that was cut before its sound came; the next window may bring them."""
+    if window.missing == 0:
+        return 0
+    sounding = np.flatnonzero(window.sound)
+    silent = len(window.sound) - (int(sounding[-1]) + 1 if len(sounding) else 0)
+    return min(silent, window.missing)
 
 
 def _compressed(stream: str, job: _Job) -> Preview:

@@ -14,7 +14,7 @@ from cavs.runtime.clock import NS_PER_MS, Clock
 from cavs.runtime.engine import Prediction
 from cavs.runtime.errors import ConfigError
 from cavs.stream.address import check_address, clear_for_bind, is_public
-from cavs.stream.header import MAX_NAME, MAX_TEXT, ClassPart, Event, Hello, ModelPart, SoundFormat
+from cavs.stream.header import MAX_NAME, MAX_TEXT, STREAM_NAME, ClassPart, Event, Hello, ModelPart, SoundFormat
 from cavs.stream.items import Window
 from cavs.stream.keys import load_server_keys
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
@@ -38,8 +38,10 @@ class Publisher:
     """Binds an address and sends masks, hellos and events to whoever subscribes. Made, used and closed by one thread.
 
     bind:    tcp://HOST:PORT (PORT may be *: see `address`) or ipc://PATH.
+    stream:  its name in the topics: letters, digits, `.`, `_` and `-`.
     keys:    directory made by `cavs-stream keys`: encrypts, and lets in only the clients that it allows.
     preview: from the first hello on, send pictures and sound to those who subscribe to them; it costs nothing without one.
+    lossless: wait for subscribers that are slow (a file read fast), instead of dropping what they do not take.
     Raises ConfigError if the address is taken, cannot be written, or is public and there are no keys.
     """
 
@@ -54,6 +56,8 @@ class Publisher:
         preview: bool = True,
         lossless: bool = False,
     ) -> None:
+        if not STREAM_NAME.fullmatch(stream):
+            raise ValueError(f"stream {stream!r}: 1 to 64 letters, digits, '.', '_' and '-' expected")
         check_address(bind)
         if is_public(bind) and keys is None:
             raise ConfigError(
@@ -70,6 +74,8 @@ class Publisher:
         self._frame_topic = topic(FRAME, stream)
         self._frame_wishes: set[bytes] = set()
         self._watched = False
+        self._software = f"cavs-stream {version('cavs-stream')}"
+        self._boot_id = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
         self._last_hello: bytes | None = None
         self._sound: SoundFormat | None = None
         self.messages_sent = 0
@@ -117,7 +123,7 @@ class Publisher:
             skew_ns=window.skew_ns,
             grade=frame.grade,
             sound_grade=window.sound_grade,
-            counters=counters,
+            counters={**counters, **self._own_counters()},
             latency_ms=stage_times,
             flags=window.flags.union(flags),
         )
@@ -143,8 +149,8 @@ class Publisher:
         hello = Hello(
             stream=self.stream,
             t_ns=self._clock.now_ns(),
-            software=f"cavs-stream {version('cavs-stream')}",
-            boot_id=BOOT_ID.read_text().strip() if BOOT_ID.exists() else "",
+            software=self._software,
+            boot_id=self._boot_id,
             model=ModelPart(**asdict(model)),
             classes=[ClassPart(row=row, cls=name[:MAX_NAME]) for row, name in sorted(classes.items())],
             size=size,
@@ -188,11 +194,6 @@ class Publisher:
     def encoding(self) -> Encoding:
         """How masks are packed."""
         return self._packer.encoding
-
-    @property
-    def previews_dropped(self) -> int:
-        """Pictures that were not made because the one before was still being compressed."""
-        return self._preview.dropped if self._preview is not None else 0
 
     def close(self) -> None:
         """Sends what is ready and frees the address; idempotent. Does not wait for a subscriber that does not read."""
@@ -246,6 +247,11 @@ class Publisher:
             if error.errno == zmq.EADDRINUSE:
                 raise ConfigError(f"{bind} is in use by another process; stop it or choose another --bind") from None
             raise ConfigError(f"cannot bind {bind}: {zmq.strerror(error.errno or 0).lower()}; choose another --bind") from None
+
+    def _own_counters(self) -> dict[str, int]:
+        """What is dropped here; it travels with the drops of the stages before."""
+        own = {"messages_dropped": self.messages_dropped} if self._lossless else {}
+        return own if self._preview is None else {**own, "previews_dropped": self._preview.dropped}
 
     def _send(self, message: bytes) -> None:
         try:

@@ -56,6 +56,26 @@ def test_after_windows_that_were_not_offered_their_sound_comes_with_the_next_as_
     assert much_later.first > later.first + len(later.samples)
 
 
+def late(one: Window, samples: int) -> Window:
+    """A window that was cut before its last samples came."""
+    sound = one.sound.copy()
+    sound[len(sound) - samples :] = 0
+    return dataclasses.replace(one, sound=sound, missing=samples)
+
+
+def test_sound_that_came_too_late_for_its_window_comes_with_the_next() -> None:
+    found = previews([window(0), late(window(1), 500), late(window(2), 1140), window(3)])
+    assert [len(preview.samples) for preview in found] == [RATE_HZ, 140, 0, 1780]
+    for before, after in itertools.pairwise(found):
+        assert after.first == before.first + len(before.samples)
+    assert np.count_nonzero(found[-1].samples) > 1700
+
+
+def test_a_lost_microphone_sends_pictures_without_sound() -> None:
+    found = previews([window(0), *(late(window(seq), RATE_HZ) for seq in range(1, 4))])
+    assert [len(preview.samples) for preview in found] == [RATE_HZ, 0, 0, 0]
+
+
 def test_sound_beyond_full_scale_is_clipped() -> None:
     loud = dataclasses.replace(window(), sound=np.full(RATE_HZ, -3.0, np.float32))
     (preview,) = previews([loud])

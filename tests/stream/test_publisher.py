@@ -66,7 +66,11 @@ def test_a_window_arrives_with_all_that_was_known_of_it(publisher: Publisher) ->
     assert (masks.height, masks.width, masks.source_height, masks.source_width) == (4, 8, 48, 64)
     assert (masks.sound_start_ns, masks.sound_end_ns, masks.skew_ns) == (cut.sound_start_ns, cut.sound_end_ns, 250_000)
     assert (masks.grade, masks.sound_grade) == (cut.frame.grade, cut.sound_grade)
-    assert (masks.model, masks.counters, masks.latency_ms) == (MODEL, {"frames_stale": 2}, {"infer": 16.5})
+    assert (masks.model, masks.counters, masks.latency_ms) == (
+        MODEL,
+        {"frames_stale": 2, "previews_dropped": 0},
+        {"infer": 16.5},
+    )
     assert masks.flags == {"audio_partial", "fallback"}
     assert [(one.cls, one.id) for one in masks.objects] == [("dog", 3), ("unknown", 4)]
     assert np.array_equal(masks.label_map(), LABELS)
@@ -166,6 +170,12 @@ def test_nobody_watching_is_said_after_the_time_given() -> None:
 def test_a_public_address_without_keys_is_refused_with_the_command_that_makes_them(address: str) -> None:
     with pytest.raises(ConfigError, match="cavs-stream keys --out DIR"):
         Publisher(address, "s", clock=ManualClock())
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "x" * 65, "küche"])
+def test_a_name_that_cannot_be_a_topic_is_misuse(name: str) -> None:
+    with pytest.raises(ValueError, match="stream "):
+        Publisher(LOCAL, name, clock=ManualClock())
 
 
 def test_a_port_in_use_is_one_line(publisher: Publisher) -> None:
