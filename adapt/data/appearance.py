@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from cavs.adapt.data.ingredients import Pixels
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
 _FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
 _NOISE_SIDE_PX = 768

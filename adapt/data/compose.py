@@ -6,9 +6,11 @@ to `<out>.partial`, which is renamed to `<out>` when all are there.
 
 import json
 import multiprocessing
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -129,6 +131,15 @@ def compose_data_set(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataRejected(f"{out}: not empty; name a new folder, or remove this one")
     partial = out.with_name(out.name + ".partial")
+    try:
+        return _compose(plan, out, partial, workers, done)
+    except BrokenProcessPool:
+        raise DataRejected(f"{partial}: a process was killed, perhaps for memory; fewer --workers go on from here") from None
+    except OSError as error:
+        raise DataRejected(f"{partial}: {error.strerror}; the same command goes on when that is mended") from None
+
+
+def _compose(plan: ComposePlan, out: Path, partial: Path, workers: int, done: Callable[[int], None]) -> list[Line]:
     lines = _finished(plan, partial)
     composer = Composer(plan, partial)
     check_names(plan, composer.ingredients)
@@ -196,6 +207,7 @@ _COMPOSERS: list[Composer] = []
 
 
 def _begin(plan: ComposePlan, out: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business; it lets running clips finish
     warnings.simplefilter("ignore")  # the parent has read the same files and has warned already
     _COMPOSERS[:] = [Composer(plan, out)]
 

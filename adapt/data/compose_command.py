@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -59,8 +60,12 @@ def run(args: argparse.Namespace) -> int:
     clock = MonotonicClock()
     start_ns = clock.now_ns()
     columns = (TextColumn("composing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task("", total=plan.clips)
-        compose_data_set(plan, args.out, workers=args.workers, done=lambda clips: progress.update(task, completed=clips))
+    try:
+        with Progress(*columns) as progress:
+            task = progress.add_task("", total=plan.clips)
+            compose_data_set(plan, args.out, workers=args.workers, done=lambda clips: progress.update(task, completed=clips))
+    except KeyboardInterrupt:
+        print(f"{args.out}: stopped; the same command goes on from here", file=sys.stderr)
+        raise
     print(f"{args.out}: {plan.clips} clips, {plan.layout}, {plan.split}, {(clock.now_ns() - start_ns) / NS_PER_S:.0f} s")
     return 0

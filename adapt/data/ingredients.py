@@ -202,8 +202,7 @@ def load_ingredients(
     )
     _check(loaded, root, wanted or frozenset())
     if skipped:
-        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-        warnings.warn(f"{root}: {len(skipped)} files skipped: {skipped[0]}{more}", stacklevel=2)
+        warnings.warn(f"{root}: unusable and skipped: {len(skipped)}, such as {skipped[0]}", stacklevel=2)
     return loaded
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from cavs.adapt.data.appearance import (
-    LUMA,
     add_noise,
     apply_tone,
     compress,
@@ -86,4 +85,4 @@ def test_light_is_matched_over_the_object_alone() -> None:
     alpha[:, :5] = 255
     moved = match_light(rgb, alpha, np.full((10, 10, 3), 80, np.uint8), 1.0)
     assert (moved[:, :5] == 80).all()
-    assert float(moved[:, :5].reshape(-1, 3).mean(axis=0) @ LUMA) == pytest.approx(80, abs=1)
+    assert (moved[:, 5:] > 220).all()

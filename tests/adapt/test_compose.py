@@ -88,6 +88,12 @@ def test_a_folder_that_holds_something_is_left_alone(ingredient_folder: Path, tm
     assert contents(tmp_path) == {"note": b"mine"}
 
 
+def test_a_place_that_cannot_be_written_is_said_in_one_line(ingredient_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(DataRejected, match=r"set\.partial: Not a directory; the same command goes on"):
+        compose_data_set(plan_for(ingredient_folder), tmp_path / "note" / "set", workers=1)
+
+
 def test_an_empty_folder_is_filled(ingredient_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     compose_data_set(plan_for(ingredient_folder, clips=1), tmp_path / "set", workers=1)

@@ -78,7 +78,7 @@ def test_broken_files_are_skipped_counted_and_warned_about_once(own_folder: Path
     soundfile.write(sounds[0], np.zeros(0, np.float32), RATE_HZ)
     soundfile.write(sounds[1], np.zeros(RATE_HZ, np.float32), RATE_HZ)
     sounds[4].write_bytes(b"RIFF")
-    with pytest.warns(UserWarning, match="6 files skipped") as caught:
+    with pytest.warns(UserWarning, match="unusable and skipped: 6, such as") as caught:
         loaded = load_ingredients(own_folder, split="train")
     assert len(caught) == 1
     assert len(loaded.skipped) == 6
@@ -89,7 +89,7 @@ def test_a_scene_whose_instances_are_of_another_size_is_skipped(own_folder: Path
     scene, other = sorted((own_folder / "photos").glob("*scene*_inst.png"))[:2]
     shutil.copy(sorted((own_folder / "images").glob("*/*.png"))[0], scene)
     assert other.exists()
-    with pytest.warns(UserWarning, match="1 files skipped.*but its photo is"):
+    with pytest.warns(UserWarning, match=r"unusable and skipped: 1, .*but its photo is"):
         load_ingredients(own_folder, split="train")
 
 
