@@ -1,5 +1,6 @@
 """A camera through OpenCV: opened with the right back end, and asked in a way that does not block for ever."""
 
+import fcntl
 import os
 import select
 import stat
@@ -16,6 +17,13 @@ from cavs.runtime.errors import CameraLost
 
 NS_PER_DRIVER_MS = 1_000_000
 FOURCC_BYTES = 4
+
+# From linux/videodev2.h: the question, the size of its answer, and where in it the node's own abilities are.
+VIDIOC_QUERYCAP = 0x80685600
+V4L2_CAPABILITY_BYTES = 104
+V4L2_DEVICE_CAPS = 88
+V4L2_CAP_CAPTURE = 0x00001001
+"""V4L2_CAP_VIDEO_CAPTURE, of one or of several planes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,22 @@ def holders_of(path: str) -> list[str]:
         except OSError:  # it ended meanwhile, or it is another user's
             continue
     return holders
+
+
+def can_capture(path: str) -> bool | None:
+    """Whether the node gives pictures, and not only metadata or an output; None if it may not be asked."""
+    try:
+        descriptor = os.open(os.path.realpath(path), os.O_RDWR | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        answer = bytearray(V4L2_CAPABILITY_BYTES)
+        fcntl.ioctl(descriptor, VIDIOC_QUERYCAP, answer)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return bool(int.from_bytes(answer[V4L2_DEVICE_CAPS : V4L2_DEVICE_CAPS + 4], sys.byteorder) & V4L2_CAP_CAPTURE)
 
 
 def fourcc_text(code: int) -> str | None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from cavs.runtime.clock import NS_PER_S, Clock, MonotonicClock
 from cavs.runtime.errors import MicrophoneLost, SourceError
 from cavs.stream.camera import CameraSource
-from cavs.stream.camera_device import holders_of
+from cavs.stream.camera_device import can_capture, holders_of
 from cavs.stream.inbox import Item
 from cavs.stream.items import AudioBlock, VideoFrame
 from cavs.stream.microphone import MicrophoneSource
@@ -62,13 +62,13 @@ class MicrophoneFound:
 
 
 def cameras(sys_cameras: Path = SYS_CAMERAS, by_id: Path = BY_ID) -> list[CameraFound]:
-    """The cameras that the kernel knows. A camera's second node, for its metadata, is left out."""
+    """The nodes that the kernel knows and that give pictures; also those that may not be asked."""
     links = {link.resolve().name: str(link) for link in sorted(by_id.glob("*"))} if by_id.is_dir() else {}
     found = []
     for entry in sorted(sys_cameras.glob("video*"), key=_number):
-        if _text(entry / "index") not in ("", "0"):
-            continue
         node = f"/dev/{entry.name}"
+        if can_capture(node) is False:  # a camera has a second node, for its metadata
+            continue
         found.append(CameraFound(node, _text(entry / "name") or "?", links.get(entry.name), holders_of(node)))
     return found
 

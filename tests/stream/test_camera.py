@@ -9,7 +9,7 @@ import pytest
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, ManualClock
 from cavs.runtime.errors import CameraLost
 from cavs.stream.camera import CameraSource, FrameTimes
-from cavs.stream.camera_device import CameraMode, descriptor_of, device_path, fourcc_text, is_pipeline, open_camera
+from cavs.stream.camera_device import CameraMode, can_capture, descriptor_of, device_path, fourcc_text, is_pipeline, open_camera
 from cavs.stream.items import SourceEvent, StampGrade, VideoFrame
 
 START_NS = 1000 * NS_PER_S
@@ -232,6 +232,11 @@ def test_a_file_is_no_camera() -> None:
 def test_a_device_that_is_no_camera_is_refused() -> None:
     with pytest.raises(CameraLost, match="/dev/null: cannot be opened as a V4L2 camera"):
         open_camera("/dev/null", CameraMode())
+
+
+def test_a_node_that_cannot_be_asked_may_be_a_camera_and_one_that_is_none_is_not() -> None:
+    assert can_capture("/dev/video97") is None
+    assert can_capture("/dev/null") is False
 
 
 def test_our_own_descriptor_of_a_device_is_found() -> None:

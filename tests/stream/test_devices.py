@@ -25,21 +25,20 @@ class ListedAudio:
         raise OSError("No Default Input Device Available")
 
 
-def fake_camera(sys_cameras: Path, node: str, name: str, index: int) -> None:
+def fake_camera(sys_cameras: Path, node: str, name: str) -> None:
     (sys_cameras / node).mkdir(parents=True)
     (sys_cameras / node / "name").write_text(name + "\n")
-    (sys_cameras / node / "index").write_text(f"{index}\n")
 
 
 def test_cameras_are_listed_in_order_with_the_name_that_survives_a_restart(tmp_path: Path) -> None:
-    for node, name, index in (("video10", "Ten", 0), ("video2", "USB Camera", 0), ("video3", "USB Camera", 1)):
-        fake_camera(tmp_path / "sys", node, name, index)
+    for node, name in (("video110", "Ten"), ("video102", "USB Camera")):
+        fake_camera(tmp_path / "sys", node, name)
     by_id = tmp_path / "by-id"
     by_id.mkdir()
-    (tmp_path / "video2").touch()
-    (by_id / "usb-ACME-video-index0").symlink_to(tmp_path / "video2")
+    (tmp_path / "video102").touch()
+    (by_id / "usb-ACME-video-index0").symlink_to(tmp_path / "video102")
     found = cameras(tmp_path / "sys", by_id)
-    assert [(camera.node, camera.name) for camera in found] == [("/dev/video2", "USB Camera"), ("/dev/video10", "Ten")]
+    assert [(camera.node, camera.name) for camera in found] == [("/dev/video102", "USB Camera"), ("/dev/video110", "Ten")]
     assert found[0].stable == str(by_id / "usb-ACME-video-index0")
     assert found[1].stable is None
 
