@@ -43,6 +43,10 @@ class TerminalScreen:
             draw(picture, self.status)
             self._next_ns = self._clock.now_ns() + SHOW_EVERY_NS
 
+    def leave(self) -> None:
+        """The lines that follow stand below the picture."""
+        sys.stdout.write("\n")
+
 
 def parser() -> argparse.ArgumentParser:
     """The flags of cavs-stream watch."""
@@ -113,6 +117,8 @@ def main(argv: list[str]) -> int:
         except KeyboardInterrupt:
             interrupted = True
         finally:
+            if screen is not None:
+                screen.leave()
             if film is not None:
                 film.close()
         if viewer.windows == 0 and not interrupted:

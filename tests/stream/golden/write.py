@@ -1,4 +1,6 @@
-"""Writes the golden messages of wire version 1. They are fixed: write again only when a message is added.
+"""Writes the golden messages of wire version 1 and the schema of its headers.
+
+The messages are fixed: write them again only when one is added.
 
 python -m tests.stream.golden.write
 """
@@ -7,11 +9,15 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic.json_schema import models_json_schema
+
+from cavs.stream.header import Event, FrameHeader, Hello, MasksHeader
 from cavs.stream.payload import Encoding, MaskPacker
 from cavs.stream.wire import pack_event, pack_hello, pack_masks, pack_preview, unframe
 from tests.one_window import sample_event, sample_hello, sample_masks, sample_preview
 
 HERE = Path(__file__).parent
+SCHEMA = HERE.parents[2] / "docs" / "wire.schema.json"
 
 
 def messages() -> dict[str, bytes]:
@@ -37,7 +43,15 @@ def expected(message: bytes) -> dict[str, Any]:
     return found
 
 
+def schema() -> dict[str, Any]:
+    """JSON Schema of the four headers, under `$defs`."""
+    headers = [(header, "validation") for header in (MasksHeader, Hello, Event, FrameHeader)]
+    _, made = models_json_schema(headers, title="cavs wire, version 1: the msgpack headers")  # type: ignore[arg-type]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
 def main() -> None:
+    SCHEMA.write_text(json.dumps(schema(), indent=2) + "\n")
     for name, message in messages().items():
         (HERE / f"{name}.bin").write_bytes(message)
         (HERE / f"{name}.json").write_text(json.dumps(expected(message), indent=2) + "\n")
