@@ -10,7 +10,7 @@ from cavs.stream.counters import Counters
 from cavs.stream.inbox import Item
 from cavs.stream.items import AudioBlock, SourceEvent, StampGrade, VideoFrame
 from cavs.stream.media_open import TIMEOUT_S, Opened, open_media, place_of
-from cavs.stream.media_pass import FRAMES_CORRUPT, SOUND_CORRUPT, UNREADABLE, MediaPass
+from cavs.stream.media_pass import FRAMES_CORRUPT, FRAMES_SKIPPED, SOUND_CORRUPT, UNREADABLE, MediaPass
 from cavs.stream.pacing import MediaLine, SenderLine, Straightener
 from cavs.stream.packets import LEAD_NS, PacketOrder
 from cavs.stream.resample import SoundConverter
@@ -29,7 +29,8 @@ SEAM_NS = 50 * NS_PER_MS
 class MediaSource:
     """A file or URL. Sound and picture come from its container's clock.
 
-    rate `realtime`: released at its time, as if live; t_ns is the time of opening plus the container's time.
+    rate `realtime`: released at its time, as if live; t_ns is the time of opening plus the container's time. A decoder that
+    cannot keep up leaves pictures out, counted and missing in the index.
     rate `fast`: as fast as it is read, every frame; t_ns is the container's time from 0, a virtual line.
     timeout_s: how long a network source may be silent.
     loops: how often it is played, None for ever; the time goes on from round to round.
@@ -58,7 +59,7 @@ class MediaSource:
         self._rounds_left = loops
         self._timeout_s = timeout_s
         self.counters = counters if counters is not None else Counters()
-        self.counters.declare(FRAMES_CORRUPT, SOUND_CORRUPT, UNREADABLE)
+        self.counters.declare(FRAMES_CORRUPT, FRAMES_SKIPPED, SOUND_CORRUPT, UNREADABLE)
         self.name = f"{'network' if self._place.network else 'file'}:{self._place.label}"
         self._opened: Opened | None = None
         self._pass: MediaPass | None = None
@@ -166,6 +167,8 @@ class MediaSource:
         if isinstance(item, VideoFrame):
             item = self._in_order(item)
             self._frames_pending += 1
+            if self.live and self._pass is not None:
+                self._pass.keep_up(self._clock.now_ns() - item.t_ns)
         if self._rate == "realtime" and not self._place.pushed and not isinstance(item, SourceEvent):
             # Live sound is there when its last sample is.
             due_ns = item.t_ns + (len(item.samples) * NS_PER_S // item.rate_hz if isinstance(item, AudioBlock) else 0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import av
 import av.error
@@ -29,6 +29,12 @@ BACKLOG_PACKETS = 1000
 WAITED_NS = 3 * NS_PER_MS
 """A read that took longer has waited for the network: the backlog is read."""
 
+Skip = Literal["DEFAULT", "NONREF", "NONKEY"]
+SKIP_NONREF_NS = 200 * NS_PER_MS
+SKIP_NONKEY_NS = 1000 * NS_PER_MS
+"""A live picture that is so late makes the decoder leave out pictures that no other needs, then all but key frames."""
+
+FRAMES_SKIPPED = "frames_skipped_late"
 FRAMES_CORRUPT, SOUND_CORRUPT, UNREADABLE = "frames_corrupt", "sound_packets_corrupt", "packets_unreadable"
 
 
@@ -79,6 +85,7 @@ class MediaPass:
         self._packets = self._demux()
         self._read_ns = {True: start_ns, False: start_ns}  # newest decoding time read, of picture and sound
         self._errors_in_a_row = 0
+        self._skip: Skip = "DEFAULT"
         self._drained = False
         self.index = first_index - 1
         """Number of the newest frame."""
@@ -160,7 +167,17 @@ class MediaPass:
             self._on_corrupt(FRAMES_CORRUPT if waiting.picture else SOUND_CORRUPT)
             self.index += waiting.picture  # a frame that is missing is seen in the index
             return []
+        if waiting.picture and not decoded and self._skip != "DEFAULT":
+            self.index += 1
+            self._counters.count(FRAMES_SKIPPED)
         return self._items(decoded)
+
+    def keep_up(self, late_ns: int) -> None:
+        """Tells how late the newest picture was, so that a decoder that is too slow leaves some out."""
+        wanted: Skip = "NONKEY" if late_ns >= SKIP_NONKEY_NS else "NONREF" if late_ns >= SKIP_NONREF_NS else "DEFAULT"
+        if wanted != self._skip:
+            self._skip = wanted
+            self._opened.video.codec_context.skip_frame = wanted
 
     def _on_corrupt(self, cause: str) -> None:
         self._counters.count(cause)

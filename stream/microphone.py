@@ -191,8 +191,6 @@ class MicrophoneSource:
     def open(self) -> None:
         """Finds the microphone anew, opens and starts it."""
         self.close()
-        self._heard_ns = self._clock.now_ns()
-        self._deadline_ms = self._first_ms
 
         def callback_for(channels: int, block_frames: int) -> Callback:
             self._ring = BlockRing(self._clock, channels, block_frames)
@@ -200,6 +198,8 @@ class MicrophoneSource:
 
         self._device = open_microphone(self._wanted, self._converter.rate_hz, callback_for, self._start)
         self._times = BlockTimes(self._device.rate_hz)
+        self._heard_ns = self._clock.now_ns()  # PortAudio may have taken seconds to look at all devices
+        self._deadline_ms = self._first_ms
         self.name = f"microphone:{self._device.microphone.name}"
 
     def step(self) -> Sequence[Item]:

@@ -1,7 +1,9 @@
 """A camera gives every frame once, with a time that can be believed, and says clearly when it stops."""
 
+import subprocess
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,7 +11,16 @@ import pytest
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, ManualClock
 from cavs.runtime.errors import CameraLost
 from cavs.stream.camera import CameraSource, FrameTimes
-from cavs.stream.camera_device import CameraMode, can_capture, descriptor_of, device_path, fourcc_text, is_pipeline, open_camera
+from cavs.stream.camera_device import (
+    CameraMode,
+    can_capture,
+    descriptor_of,
+    device_path,
+    fourcc_text,
+    holders_of,
+    is_pipeline,
+    open_camera,
+)
 from cavs.stream.items import SourceEvent, StampGrade, VideoFrame
 
 START_NS = 1000 * NS_PER_S
@@ -237,6 +248,21 @@ def test_a_device_that_is_no_camera_is_refused() -> None:
 def test_a_node_that_cannot_be_asked_may_be_a_camera_and_one_that_is_none_is_not() -> None:
     assert can_capture("/dev/video97") is None
     assert can_capture("/dev/null") is False
+
+
+def test_a_pipeline_needs_an_opencv_with_gstreamer() -> None:
+    if any("GStreamer" in line and "YES" in line for line in cv2.getBuildInformation().splitlines()):
+        pytest.skip("this OpenCV has GStreamer")
+    with pytest.raises(CameraLost, match="this OpenCV is built without GStreamer; on a Jetson"):
+        open_camera("videotestsrc ! appsink", CameraMode())
+
+
+def test_who_else_holds_a_device_is_found() -> None:
+    with open("/dev/full", "rb") as device, subprocess.Popen(["sleep", "30"], stdin=device) as holder:
+        try:
+            assert holders_of("/dev/full") == [f"sleep (pid {holder.pid})"]
+        finally:
+            holder.kill()
 
 
 def test_our_own_descriptor_of_a_device_is_found() -> None:

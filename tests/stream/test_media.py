@@ -251,6 +251,24 @@ def test_ten_hours_open_at_once_and_need_little_memory(tmp_path: Path) -> None:
     assert most - before < 4 << 20
 
 
+class SlowMachine(ManualClock):
+    """Time passes while the program works: each look at the clock costs 25 ms."""
+
+    def now_ns(self) -> int:
+        self.advance_ns(25 * NS_PER_MS)
+        return super().now_ns()
+
+
+def test_a_decoder_that_cannot_keep_up_leaves_pictures_out_and_counts_them(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", Clip(seconds=8, sound=None))
+    played = play(path, "realtime", clock=SlowMachine(OPENED_NS))
+    late_s = np.array([(at_ns - item.t_ns) / NS_PER_S for at_ns, item in played.given_ns])
+    assert late_s.max() < 2.0
+    assert played.counters["frames_skipped_late"] > 50
+    assert played.frames[-1].index + 1 == pytest.approx(240, abs=3)
+    assert len(played.frames) + played.counters["frames_skipped_late"] == pytest.approx(240, abs=3)
+
+
 def test_a_loop_goes_on_without_a_seam(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "loop.mp4", Clip(seconds=1))
     played = play(path, "realtime", loops=3)

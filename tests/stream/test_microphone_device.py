@@ -1,9 +1,11 @@
 """Which microphone is meant."""
 
+import sys
+
 import pytest
 
 from cavs.runtime.errors import MicrophoneLost
-from cavs.stream.microphone_device import Microphone, choose
+from cavs.stream.microphone_device import Microphone, choose, start_portaudio
 
 MICS = [
     Microphone(0, "HDA Intel PCH: ALC257 Analog (hw:0,0)", "ALSA", 2, 48_000),
@@ -45,3 +47,9 @@ def test_one_that_is_not_there_is_refused_with_those_that_are(wanted: str) -> No
 def test_no_microphone_at_all() -> None:
     with pytest.raises(MicrophoneLost, match=r"no microphone found; .* --mic none"):
         choose([], None, None)
+
+
+def test_a_missing_pyaudio_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyaudio", None)
+    with pytest.raises(MicrophoneLost, match=r"needs PyAudio .*pip install 'cavs-stream\[mic\]'; or --mic none"):
+        start_portaudio()
