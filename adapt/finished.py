@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from torch import Tensor
 
 from cavs.adapt.model.checkpoint import save_checkpoint
 from cavs.adapt.model.config import NetworkConfig
 from cavs.adapt.model.lora import DOWN, UP
 from cavs.adapt.model.network import Network, build_network
-from cavs.adapt.run_folder import RunFolder
+from cavs.adapt.run_folder import RunFolder, Saved
 from cavs.adapt.train_config import TrainConfig
 from cavs.runtime.errors import ConfigError, TrainingStopped
 
@@ -55,6 +55,14 @@ def publish(config: TrainConfig, folder: RunFolder, out: Path) -> Network:
     if saved is None:
         raise TrainingStopped(f"{folder.path}: no state was kept yet; wait for the first, or train with a smaller keep_every")
     network = finished_network(config, saved.average)
-    notes = {"step": saved.progress["step"], "training": config.model_dump(mode="json"), **saved.progress["notes"]}
-    save_checkpoint(network, out, notes)
+    save_checkpoint(network, out, notes_of(config, saved))
     return network
+
+
+def notes_of(config: TrainConfig, saved: Saved) -> dict[str, JsonValue]:
+    """What the checkpoint says of its making. Of paths only the last part: the folders of this machine mean nothing elsewhere."""
+    settings = config.model_dump(mode="json")
+    settings["ingredients"] = [Path(path).name for path in config.ingredients]
+    for key in ("visual_weights", "audio_weights"):
+        settings[key] = Path(settings[key]).name if settings[key] else None
+    return {"step": saved.progress["step"], "training": settings, **saved.progress["notes"]}

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Writes the tables of docs/model.md and MODEL_CARD.md from the scores in docs/scores/*.json; --check only compares.
+
+A table stands between `<!-- table NAME -->` and `<!-- end NAME -->`. Scores are what `cavs-adapt evaluate` wrote.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SCORES = ROOT / "docs" / "scores"
+PAGES = (ROOT / "docs" / "model.md", ROOT / "MODEL_CARD.md")
+SITUATIONS = {
+    "alone": "one alone",
+    "one_silent": "one + one silent",
+    "two_sound": "two + one silent",
+    "off_mixed": "visible + off-screen mix",
+    "real": "real scenes",
+}
+EMPTY = {
+    "off_only": "off-screen only",
+    "no_target": "no target sound",
+    "stopped": "stopped over 0.65 s ago",
+    "silence": "digital silence",
+}
+
+Report = dict[str, Any]
+
+
+def load(name: str) -> list[Report]:
+    """The reports of one network, or of several seeds (NAME-seed0.json, ...)."""
+    files = [SCORES / f"{name}.json"] if (SCORES / f"{name}.json").exists() else sorted(SCORES.glob(f"{name}-seed*.json"))
+    if not files:
+        raise SystemExit(f"model_tables: {SCORES / name}*.json: no such scores; run cavs-adapt evaluate --out there")
+    return [json.loads(file.read_text()) for file in files]
+
+
+def cell(reports: Sequence[Report], scenario: str, measure: str, digits: int = 3) -> str:
+    """Mean over seeds with its deviation, or the one value."""
+    values = [r["scenarios"][scenario][measure] for r in reports if scenario in r["scenarios"]]
+    values = [value for value in values if value is not None]
+    if not values:
+        return ""
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{spread}"
+
+
+def masks(name: str) -> str:
+    reports = load(name)
+    head = ["situation", "frames", "binary IoU", "class mIoU, dataset", "class mIoU, AVSS", "MaxF", "IoU with the silent one"]
+    rows = [
+        [
+            title,
+            str(reports[0]["scenarios"][key]["frames"]),
+            *(
+                cell(reports, key, measure)
+                for measure in ("binary_iou", "class_miou_dataset", "class_miou_avss", "max_f", "swapped_iou")
+            ),
+        ]
+        for key, title in SITUATIONS.items()
+        if key in reports[0]["scenarios"]
+    ]
+    return table(head, rows)
+
+
+def empties(name: str) -> str:
+    reports = load(name)
+    rows = [
+        [
+            title,
+            str(reports[0]["scenarios"][key]["frames"]),
+            cell(reports, key, "mask_mass", 4),
+            cell(reports, key, "frames_above_1_percent"),
+        ]
+        for key, title in EMPTY.items()
+        if key in reports[0]["scenarios"]
+    ]
+    return table(["nothing to mark", "frames", "mask mass", "frames marked above 1 %"], rows)
+
+
+def by_class(name: str) -> str:
+    reports = load(name)
+    rows = []
+    for cls in reports[0]["classes"]:
+        row = [cls]
+        for key in ("alone", "one_silent", "two_sound"):
+            values = [r["scenarios"][key]["class_iou"].get(cls) for r in reports]
+            known = [value for value in values if value is not None]
+            row.append(f"{mean(known):.2f}" if known else "")
+        rows.append(row)
+    return table(["class IoU, dataset", *(SITUATIONS[key] for key in ("alone", "one_silent", "two_sound"))], rows)
+
+
+def onset(name: str) -> str:
+    rows = []
+    for report in load(name):
+        o = report["onset"]
+        rows.append([
+            str(o["streams"]), str(o["found"]), f"{o['median_ms']:.0f} ms", f"{o['p90_ms']:.0f} ms", str(o["marked_before"]),
+        ])  # fmt: skip
+    return table(["streams", "object found", "median onset to mask", "90th percentile", "marked before it began"], rows)
+
+
+TABLES: dict[str, Callable[[str], str]] = {"masks": masks, "empty": empties, "classes": by_class, "onset": onset}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines)
+
+
+def fill(page: str) -> str:
+    """The page with every table made anew. A table is called `KIND NAME`, such as `masks shipped`."""
+
+    def written(found: re.Match[str]) -> str:
+        kind, _, name = found["name"].partition(" ")
+        if kind not in TABLES:
+            raise SystemExit(f"model_tables: table {found['name']!r}; known kinds: {', '.join(TABLES)}")
+        return f"<!-- table {found['name']} -->\n{TABLES[kind](name)}\n<!-- end {found['name']} -->"
+
+    return re.sub(r"<!-- table (?P<name>[\w -]+?) -->.*?<!-- end (?P=name) -->", written, page, flags=re.DOTALL)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a page is not up to date")
+    check = parser.parse_args().check
+    stale = []
+    for page in PAGES:
+        text = page.read_text()
+        filled = fill(text)
+        if filled != text:
+            stale.append(page.name)
+            if not check:
+                page.write_text(filled)
+    if stale and check:
+        print(f"model_tables: {', '.join(stale)} not up to date with docs/scores; run scripts/model_tables.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
