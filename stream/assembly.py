@@ -126,8 +126,8 @@ def assemble(
     lookahead_ms = 1000 * sound.lookahead_samples / sound.rate_hz
     if settings.staleness_ms <= settings.sound_wait_ms + lookahead_ms:
         raise ConfigError(
-            f"--staleness-ms {settings.staleness_ms:g} must exceed --sound-wait-ms {settings.sound_wait_ms:g} plus the bundle's "
-            f"look-ahead of {lookahead_ms:g} ms, or a frame without sound is stale before it is used"
+            f"--staleness-ms {settings.staleness_ms:g} must exceed --sound-wait-ms {settings.sound_wait_ms:g} plus the "
+            f"bundle's look-ahead of {lookahead_ms:g} ms, or a frame without sound is stale before it is used"
         )
     publisher = Publisher(
         settings.bind,

@@ -16,7 +16,7 @@ NAP_NS = 50 * NS_PER_MS
 """Longest sleep between two looks at the stop flag."""
 
 
-class EndOfSource(Exception):  # noqa: N818  not an error: the normal end of a file
+class EndOfSource(Exception):  # not an error: the normal end of a file
     """Raised by `step` after the last item; no item comes after it."""
 
 
