@@ -10,6 +10,9 @@ CavsError                     the world's fault: one clear line (seen, expected,
     AdapterRejected           an adapter that does not fit its bundle
   StoreError                  the model store: locked, unwritable, no such version
   WireError                   a message that cannot be decoded
+    StreamSilent              no message within the time (cavs.stream.subscriber)
+  FilmError                   a video that cannot be written (cavs.stream.film)
+  WatchError                  a stream that cannot be watched as asked (cavs.stream.viewer)
   ConfigError                 a setting that cannot hold
   AdaptError                  data, training or evaluation
     DataRejected              ingredients, clips or labels that do not hold what their layout promises
