@@ -1,0 +1,1 @@
+"""Continual-learning protocols, the results matrix and its tables."""
