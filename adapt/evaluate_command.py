@@ -18,9 +18,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--ingredients", nargs="+", required=True, metavar="PATH", help="folders, or `procedural`")
-    parser.add_argument("--exclude", nargs="*", default=[], metavar="GLOB", help="ingredients to leave out, such as 'nc/*'")
-    parser.add_argument("--unheard", nargs="*", default=[], metavar="CLASS", help="classes whose recordings are left out")
-    parser.add_argument("--classes", nargs="*", metavar="CLASS", help="only these; default: all that the checkpoint knows")
+    parser.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="leave out files such as 'nc/*'")
+    parser.add_argument("--unheard", type=names, default=(), metavar="A,B", help="classes whose recordings are left out")
+    parser.add_argument("--classes", type=names, metavar="A,B", help="only these; default: all that the checkpoint knows")
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--scenarios", nargs="+", choices=MARKED + EMPTY, default=list(MARKED + EMPTY))
     parser.add_argument("--frames", type=int, default=FRAMES, help="per scenario")
@@ -36,6 +36,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     parser.set_defaults(run=_run)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name for name in text.split(",") if name)
 
 
 def _run(args: argparse.Namespace) -> int:

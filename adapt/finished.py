@@ -60,9 +60,9 @@ def publish(config: TrainConfig, folder: RunFolder, out: Path) -> Network:
 
 
 def notes_of(config: TrainConfig, saved: Saved) -> dict[str, JsonValue]:
-    """What the checkpoint says of its making. Of paths only the last part: the folders of this machine mean nothing elsewhere."""
+    """What the checkpoint says of its making. Of paths only the last part: folders mean nothing elsewhere."""
     settings = config.model_dump(mode="json")
     settings["ingredients"] = [Path(path).name for path in config.ingredients]
-    for key in ("visual_weights", "audio_weights"):
+    for key in ("visual_weights", "audio_weights", "start"):
         settings[key] = Path(settings[key]).name if settings[key] else None
     return {"step": saved.progress["step"], "training": settings, **saved.progress["notes"]}

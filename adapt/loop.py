@@ -138,10 +138,10 @@ class Trainer:
         # A scaler that finds an overflow skips the step and halves its scale: only a loss that is no number is the end.
         if math.isfinite(loss) and (math.isfinite(norm) or self._scaler.is_enabled()):
             return
-        what = "loss " + ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items()) + f", gradient {norm:.3g}"
+        said = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
         kept = f"; the states in {self.folder.path / 'steps'} are from before it" if self.folder else ""
         raise TrainingStopped(
-            f"step {self.step + 1}: {what}; batch (seed {self.config.seed}, process {self.batches.rank}, step {self.step})"
+            f"step {self.step + 1}: loss {said}, gradient {norm:.3g}; batch (seed {self.config.seed}, process {self.batches.rank}, step {self.step})"
             f"{kept}; lower the rates or use float32"
         )
 

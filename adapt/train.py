@@ -1,5 +1,6 @@
 """From ingredients to a checkpoint: one process of a training run, from its first or its last kept step to the end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from cavs.adapt.evaluate import make_source
 from cavs.adapt.finished import finished_network, form_of, publish
 from cavs.adapt.ingredient_sets import load_sets
 from cavs.adapt.loop import StepReport, Trainer, join_processes
-from cavs.adapt.model.lora import detach_lora
+from cavs.adapt.model.checkpoint import fill_network, load_checkpoint
+from cavs.adapt.model.lora import detach_lora, fold_lora
 from cavs.adapt.model.network import Network, build_network
 from cavs.adapt.run_folder import RunFolder
 from cavs.adapt.sampler import Pairings
@@ -89,9 +91,25 @@ def start_network(config: TrainConfig) -> Network:
     form = form_of(config).model_copy(update={"class_capacity": len(rows)})  # empty rows would only take time
     visual, audio = (Path(file) if file else None for file in (config.visual_weights, config.audio_weights))
     network = build_network(form, visual, audio)
+    if config.start is not None:
+        take_over(network, rows, load_checkpoint(Path(config.start)).network)
     detach_lora(network)
     network.name_classes(rows)
     return network
+
+
+@torch.no_grad()
+def take_over(network: Network, rows: Sequence[str], known: Network) -> None:
+    """Fills a network with another of the same form, what its LoRA pairs learned included; rows go by the names of classes."""
+    fold_lora(known)
+    detach_lora(known)
+    detach_lora(network)
+    fresh = network.classes.table.clone()
+    for row, name in enumerate(rows):
+        if name in known.class_names:
+            fresh[row] = known.classes.table[known.class_names.index(name)]
+    tensors = {**known.state_dict(), "classes.table": fresh, "classes.used": network.classes.used.clone()}
+    fill_network(network, tensors, "start")
 
 
 def pick_device(config: TrainConfig, rank: int = 0) -> torch.device:

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from cavs.adapt.evaluate_command import names
 from cavs.adapt.train_config import TrainConfig, parse_config
 from cavs.runtime.errors import ConfigError
 
@@ -20,7 +21,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="single settings, such as optimiser.head_rate=1e-3"
     )
     parser.add_argument("--ingredients", nargs="+", metavar="PATH", help="folders, or `procedural`")
-    parser.add_argument("--classes", nargs="+", metavar="CLASS")
+    parser.add_argument("--exclude", action="append", metavar="GLOB", help="leave out files such as 'nc/*'")
+    parser.add_argument("--classes", type=names, metavar="A,B", help="what may sound; the rows of the table, in this order")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--print-config", action="store_true", help="print the settings as JSON and stop")
@@ -55,7 +57,7 @@ def config_of(args: argparse.Namespace) -> TrainConfig:
         if not equals:
             raise ConfigError(f"--set {setting}: expected KEY=VALUE, such as optimiser.head_rate=1e-3")
         _put(values, key.split("."), text)
-    options = {name: getattr(args, name) for name in ("ingredients", "classes", "steps", "seed")}
+    options = {name: getattr(args, name) for name in ("ingredients", "exclude", "classes", "steps", "seed")}
     return parse_config({**values, **{name: value for name, value in options.items() if value is not None}}, "settings")
 
 

@@ -85,6 +85,7 @@ class TrainConfig(_Frozen):
     network: dict[str, JsonValue] = {}  # what differs from the default form, see model/config.py
     visual_weights: str | None = None  # pretrained encoders to start from
     audio_weights: str | None = None
+    start: str | None = None  # or a checkpoint; rows of classes that it knows are taken over
     steps: Count = 20_000
     seed: int = 0
     mute: bool = False  # train without ears: the visual-only ablation
@@ -105,6 +106,8 @@ class TrainConfig(_Frozen):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"named twice among classes and distractors: {', '.join(twice)}")
+        if self.start and (self.visual_weights or self.audio_weights):
+            raise ValueError("start is a whole network: leave visual_weights and audio_weights out")
         return self
 
 

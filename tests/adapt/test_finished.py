@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from cavs.adapt.finished import finished_network, form_of, publish
-from cavs.adapt.model.checkpoint import load_checkpoint
+from cavs.adapt.model.checkpoint import load_checkpoint, save_checkpoint
 from cavs.adapt.model.lora import adapted_layers
 from cavs.adapt.run_folder import RunFolder, Saved
 from cavs.adapt.train import start_network
 from cavs.adapt.train_config import TrainConfig
 from cavs.runtime.errors import ConfigError, TrainingStopped
+from tests.small_network import stir_lora
 
 Make = Callable[..., TrainConfig]
 
@@ -68,3 +69,20 @@ def test_a_run_that_kept_nothing_has_nothing_to_hand_over(small_config: Make, tm
 def test_a_form_that_cannot_be_is_refused(small_config: Make) -> None:
     with pytest.raises(ConfigError, match=r"network\.frame_width_px: .*multiple of 32; known: visual"):
         form_of(small_config(network={"frame_width_px": 100}))
+
+
+def test_a_run_that_starts_from_a_checkpoint_takes_over_what_it_knows(small_config: Make, tmp_path: Path) -> None:
+    config = small_config()
+    known = finished_network(config, start_network(config).state_dict())
+    stir_lora(known)
+    save_checkpoint(known, tmp_path / "known.safetensors")
+    classes = ("walrus", *reversed(config.classes))
+    started = start_network(small_config(start=str(tmp_path / "known.safetensors"), classes=classes)).eval()
+    assert started.class_names == classes
+    image = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    sound = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        before, after = known(image, sound), started(image, sound)
+    torch.testing.assert_close(after.embedding, before.embedding, rtol=1e-4, atol=1e-5)
+    for row, name in enumerate(config.classes):
+        torch.testing.assert_close(after.presence[:, classes.index(name)], before.presence[:, row], rtol=1e-4, atol=1e-4)
