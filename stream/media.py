@@ -1,6 +1,5 @@
 """Picture and sound of a file or a network stream, on one clock."""
 
-import heapq
 from collections.abc import Sequence
 from typing import Literal
 
@@ -8,17 +7,18 @@ from cavs.runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from cavs.runtime.errors import MediaLost
 from cavs.stream.counters import Counters
 from cavs.stream.inbox import Item
-from cavs.stream.items import AudioBlock, SourceEvent, StampGrade, VideoFrame
+from cavs.stream.items import SourceEvent, StampGrade, VideoFrame
 from cavs.stream.media_open import TIMEOUT_S, Opened, open_media, place_of
 from cavs.stream.media_pass import FRAMES_CORRUPT, FRAMES_SKIPPED, SOUND_CORRUPT, UNREADABLE, MediaPass
 from cavs.stream.pacing import MediaLine, SenderLine, Straightener
 from cavs.stream.packets import LEAD_NS, PacketOrder
+from cavs.stream.playout import Playout
 from cavs.stream.resample import SoundConverter
 from cavs.stream.source import EndOfSource
 
 Rate = Literal["realtime", "fast"]
 
-NAP_NS = 50 * NS_PER_MS
+NAP_NS = 20 * NS_PER_MS
 """Longest sleep of one step."""
 EARLY_END_NS = NS_PER_S
 """A file that ends so much before its stated length was cut off."""
@@ -61,15 +61,14 @@ class MediaSource:
         self.counters = counters if counters is not None else Counters()
         self.counters.declare(FRAMES_CORRUPT, FRAMES_SKIPPED, SOUND_CORRUPT, UNREADABLE)
         self.name = f"{'network' if self._place.network else 'file'}:{self._place.label}"
+        self._paced = self.live and not self._place.pushed
         self._opened: Opened | None = None
         self._pass: MediaPass | None = None
         self._converter: SoundConverter | None = None
         self._next_index = 0
         self._last_t_ns: int | None = None
         self._position_ns: int | None = None  # container time of the newest frame, to go on there after a loss
-        self._pending: list[tuple[int, int, Item]] = []  # a heap: (when it is due, running number, item)
-        self._frames_pending = 0
-        self._pushed = 0
+        self._waiting = Playout()
         self._at_end = False
 
     @property
@@ -106,28 +105,21 @@ class MediaSource:
         if self._pass is None:
             raise ValueError(f"{self.name}: step() before open()")
         self._read_ahead(self._pass)
-        if not self._pending:
-            if self._at_end:
-                raise EndOfSource
-            return []
-        now_ns = self._clock.now_ns()
-        if self._pending[0][0] > now_ns:
-            self._clock.sleep_ns(min(self._pending[0][0] - now_ns, NAP_NS))
-            now_ns = self._clock.now_ns()
-        due: list[Item] = []
-        while self._pending and self._pending[0][0] <= now_ns:
-            item = heapq.heappop(self._pending)[2]
-            self._frames_pending -= isinstance(item, VideoFrame)
-            due.append(item)
-        return due
+        if not self._waiting and self._at_end:
+            raise EndOfSource
+        if not self._paced:
+            return self._waiting.take(None)
+        wait_ns = self._waiting.wait_ns(self._clock.now_ns())
+        if wait_ns > 0:
+            self._clock.sleep_ns(min(wait_ns, NAP_NS))
+        return self._waiting.take(self._clock.now_ns())
 
     def close(self) -> None:
         """Closes the container; what was read and not given is forgotten."""
         if self._opened is not None:
             self._opened.container.close()
         self._opened = self._pass = None
-        self._pending.clear()
-        self._frames_pending = 0
+        self._waiting.clear()
 
     def _begin_pass(self, opened: Opened, converter: SoundConverter, seen_until_ns: int | None = None) -> MediaPass:
         endless = self._place.network and opened.duration_ns is None
@@ -149,7 +141,7 @@ class MediaSource:
 
     def _read_ahead(self, media_pass: MediaPass) -> None:
         """Decodes until the next frame is there: with it, its sound. What is live is read packet by packet."""
-        while self._frames_pending == 0 and not self._at_end:
+        while self._waiting.frames == 0 and not self._at_end:
             try:
                 items = media_pass.step()
             except EndOfSource:
@@ -163,17 +155,11 @@ class MediaSource:
                 return
 
     def _push(self, item: Item) -> None:
-        due_ns = 0
         if isinstance(item, VideoFrame):
             item = self._in_order(item)
-            self._frames_pending += 1
             if self.live and self._pass is not None:
                 self._pass.keep_up(self._clock.now_ns() - item.t_ns)
-        if self._rate == "realtime" and not self._place.pushed and not isinstance(item, SourceEvent):
-            # Live sound is there when its last sample is.
-            due_ns = item.t_ns + (len(item.samples) * NS_PER_S // item.rate_hz if isinstance(item, AudioBlock) else 0)
-        heapq.heappush(self._pending, (due_ns, self._pushed, item))
-        self._pushed += 1
+        self._waiting.add(item)
 
     def _in_order(self, frame: VideoFrame) -> VideoFrame:
         """Two frames of one time, or one that goes back, would break the order that the rest relies on."""
