@@ -140,9 +140,9 @@ class Trainer:
             return
         said = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
         kept = f"; the states in {self.folder.path / 'steps'} are from before it" if self.folder else ""
+        batch = f"batch (seed {self.config.seed}, process {self.batches.rank}, step {self.step})"
         raise TrainingStopped(
-            f"step {self.step + 1}: loss {said}, gradient {norm:.3g}; batch (seed {self.config.seed}, process {self.batches.rank}, step {self.step})"
-            f"{kept}; lower the rates or use float32"
+            f"step {self.step + 1}: loss {said}, gradient {norm:.3g}; {batch}{kept}; lower the rates or use float32"
         )
 
     def _no_room(self, error: BaseException) -> str:
