@@ -163,6 +163,8 @@ class CameraSource:
         return [VideoFrame(pixels, t_ns, self._times.index, self._times.grade)]
 
     def _check_silence(self) -> None:
+        if self._device is not None and self._device.gone():  # at once: the next one to be plugged in may get its number
+            raise CameraLost(f"{self.name}: it is gone; was it unplugged?")
         silent_ms = (self._clock.now_ns() - self._heard_ns) // NS_PER_MS
         if silent_ms > self._deadline_ms:
             holder = "" if self._pipeline else holder_text(device_path(self._camera))

@@ -68,6 +68,9 @@ class CameraDevice(Protocol):
     def rgb(self) -> npt.NDArray[np.uint8] | None:
         """Decodes the frame just grabbed: a new (H, W, 3) array, RGB. None if it is damaged."""
 
+    def gone(self) -> bool:
+        """True if the device has been unplugged, as far as that can be seen."""
+
     def close(self) -> None:
         """Frees the device."""
 
@@ -103,6 +106,8 @@ class OpenCvCamera:
     def __init__(self, capture: cv2.VideoCapture, path: str | None) -> None:
         """path: the device node if there is one; a frame is waited for on its file descriptor."""
         self._capture = capture
+        self._path = path
+        self._number = 0 if path is None else os.stat(path).st_rdev
         self._descriptor = None if path is None else descriptor_of(path)
         self._streaming = False
         self._bgr: npt.NDArray[np.uint8] | None = None
@@ -139,6 +144,14 @@ class OpenCvCamera:
             return None
         self._bgr = np.asarray(bgr, np.uint8)
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def gone(self) -> bool:
+        if self._path is None:
+            return False
+        try:
+            return os.stat(self._path).st_rdev != self._number
+        except OSError:
+            return True
 
     def close(self) -> None:
         self._descriptor = None

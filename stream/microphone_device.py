@@ -10,7 +10,7 @@ from cavs.runtime.errors import MicrophoneLost
 
 INSTALL = "sudo apt-get install portaudio19-dev && pip install 'cavs-stream[mic]'"
 BLOCK_MS = 20
-CLOSE_S = 1.0
+CLOSE_S = 0.5
 """How long closing waits for PortAudio, which hangs on some devices that have gone."""
 
 Callback = Callable[[bytes | None, int, dict[str, float], int], tuple[None, int]]

@@ -43,9 +43,7 @@ class Playout:
             if heard is not None:
                 self._sounds[0] = rest
                 due.append(heard)
-        while self._others and (
-            now_ns is None or not isinstance(self._others[0], VideoFrame) or self._others[0].t_ns <= now_ns
-        ):
+        while self._others and (now_ns is None or self.wait_ns(now_ns) <= 0):
             item = self._others.popleft()
             self.frames -= isinstance(item, VideoFrame)
             due.append(item)

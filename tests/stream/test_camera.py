@@ -36,6 +36,7 @@ class ScriptedCamera:
         self._stamp_ns = 0
         self.mode = mode or CameraMode(4, 2, 25.0, "MJPG")
         self.damaged: set[int] = set()
+        self.unplugged = False
         self.closed = False
 
     def ready(self, timeout_ms: int) -> bool:
@@ -58,6 +59,9 @@ class ScriptedCamera:
 
     def rgb(self) -> npt.NDArray[np.uint8] | None:
         return None if self._stamp_ns in self.damaged else np.full((2, 4, 3), 9, np.uint8)
+
+    def gone(self) -> bool:
+        return self.unplugged
 
     def close(self) -> None:
         self.closed = True
@@ -145,6 +149,16 @@ def test_a_silent_camera_is_lost_with_its_name_the_silence_and_a_question() -> N
     source = source_of(clock, ScriptedCamera(clock, steady(3)))
     with pytest.raises(CameraLost, match=r"camera:/dev/video0: no frame for 1\d\d\d ms, deadline 1000 ms; is another process"):
         frames_of(source, 100)
+
+
+def test_an_unplugged_camera_is_lost_at_once() -> None:
+    clock = ManualClock(START_NS)
+    camera = ScriptedCamera(clock, steady(3))
+    source = source_of(clock, camera)
+    frames_of(source, 3)
+    camera.unplugged = True
+    with pytest.raises(CameraLost, match="was it unplugged"):
+        source.step()
 
 
 def test_the_first_frame_may_take_longer() -> None:
