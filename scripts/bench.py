@@ -5,20 +5,14 @@ Gives one JSON with the machine and each benchmark's set-up, numbers and targets
 """
 
 import argparse
-import importlib
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from benchmarks.machine import load, machine_facts
-from benchmarks.processes import BenchmarkFailed
 from benchmarks.result import Plan
 from benchmarks.tables import tables, write_tables
 
-from cavs.runtime.bundle import default_bundle_path, read_bundle
 from cavs.runtime.errors import CavsError
 
 BENCHMARKS = ("engine", "live", "peer", "publish", "exchange", "start", "soak")
@@ -27,34 +21,23 @@ BY_NAME_ONLY = ("soak",)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0: all ran, whether or not the targets were met; 1: one failed."""
-    args = _parser().parse_args(argv)
-    if args.table is not None:
-        print(tables(json.loads(args.table.read_text())), end="")
-        return 0
-    if args.write is not None:
-        document, report = args.write
-        write_tables(Path(document), json.loads(Path(report).read_text()))
-        return 0
+    """0: all ran, whether or not the targets were met; 1: something failed, in one line; 2: wrong use."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if unknown := [name for name in args.name if name not in BENCHMARKS]:
+        parser.error(f"benchmark {unknown[0]!r} is not known; known: {', '.join(BENCHMARKS)}")
     try:
-        bundle = read_bundle(args.bundle)
-    except CavsError as error:
+        if args.table is not None:
+            print(tables(json.loads(args.table.read_text())), end="")
+            return 0
+        if args.write is not None:
+            document, report = args.write
+            write_tables(Path(document), json.loads(Path(report).read_text()))
+            return 0
+        return _measure(args)
+    except (CavsError, OSError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    report = {"machine": {**machine_facts(), "bundle": f"{bundle.manifest.name} {bundle.id[:12]}"}, "benchmarks": []}
-    names = args.name or [name for name in BENCHMARKS if name not in BY_NAME_ONLY]
-    with tempfile.TemporaryDirectory(prefix="cavs-bench-") as scratch:
-        plan = _plan(args, Path(scratch))
-        for name in names:
-            print(f"bench: {name}", file=sys.stderr, flush=True)
-            report["benchmarks"].append(_run(name, plan))
-            _write(args.out, report)  # after each, so that an hour of measuring survives what comes after it
-    failed = [benchmark for benchmark in report["benchmarks"] if "failed" in benchmark]
-    for benchmark in failed:
-        print(f"bench: {benchmark['name']}: {benchmark['failed']}", file=sys.stderr)
-    if args.out is None:
-        print(json.dumps(report, indent=2))
-    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,9 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"benchmarks (without a name: all but {', '.join(BY_NAME_ONLY)}):\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="*", metavar="NAME", choices=[[], *BENCHMARKS], help="what to measure; see below")
+    parser.add_argument("name", nargs="*", metavar="NAME", help="what to measure; see below")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the JSON there, after each benchmark")
-    parser.add_argument("--bundle", type=Path, default=default_bundle_path(), help="default: the one that is shipped")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one that is shipped")
     parser.add_argument("--seconds", type=float, metavar="N", help="of measuring per arm and repeat; default: each its own")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="how often arms take turns, default %(default)s")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="engine threads, default %(default)s")
@@ -77,36 +60,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(args: argparse.Namespace, scratch: Path) -> Plan:
-    return Plan(
-        bundle=args.bundle.resolve(),
-        scratch=scratch,
-        seconds=args.seconds,
-        repeats=args.repeats,
-        threads=args.threads,
-        folded=args.folded.resolve() if args.folded else None,
-    )
+def _measure(args: argparse.Namespace) -> int:
+    from benchmarks.campaign import run_all  # heavy: tables need none of it
 
+    from cavs.runtime.bundle import default_bundle_path
 
-def _run(name: str, plan: Plan) -> dict[str, Any]:
-    """One benchmark as JSON. A failed one says so and leaves the others their turn."""
-    about = {"name": name, "what": _what(name), "load_before": load()}
-    module = importlib.import_module(f"benchmarks.{name}")
-    try:
-        return {**about, **module.measure(plan).to_dict(), "load_after": load()}
-    except (BenchmarkFailed, CavsError, subprocess.TimeoutExpired) as error:
-        return {**about, "failed": str(error)}
+    names = args.name or [name for name in BENCHMARKS if name not in BY_NAME_ONLY]
+    with tempfile.TemporaryDirectory(prefix="cavs-bench-") as scratch:
+        plan = Plan(
+            bundle=(args.bundle or default_bundle_path()).resolve(),
+            scratch=Path(scratch),
+            seconds=args.seconds,
+            repeats=args.repeats,
+            threads=args.threads,
+            folded=args.folded.resolve() if args.folded else None,
+        )
+        report = run_all(names, plan, args.out, _what)
+    if args.out is None:
+        print(json.dumps(report, indent=2))
+    failed = [benchmark for benchmark in report["benchmarks"] if "failed" in benchmark]
+    for benchmark in failed:
+        print(f"bench: {benchmark['name']}: {benchmark['failed']}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _what(name: str) -> str:
     """The first line of the benchmark's docstring, read without importing what it measures."""
     text = (Path(__file__).parent / "benchmarks" / f"{name}.py").read_text()
     return text.partition('"""')[2].partition('"""')[0].splitlines()[0]
-
-
-def _write(out: Path | None, report: dict[str, Any]) -> None:
-    if out is not None:
-        out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.footage import FPS, clip, wav
-from benchmarks.processes import BenchmarkFailed, Received, Tap, check, last_words, program, wait_for_line
+from benchmarks.processes import BenchmarkFailed, Received, Tap, check, program, wait_for_line
 from benchmarks.quantiles import median_of, median_ratio, percentile
 from benchmarks.result import Arms, Plan, Result, Target, Value
 from benchmarks.windows import MASKS_TOPIC, masks_of
@@ -18,19 +18,22 @@ OPENING_S = 4.0
 WARM_UP = 10
 """Windows of a file that do not count."""
 CAMERAS_FPS = (30.0, 60.0)
-OURS, PLAIN, PLAIN_NO_SPIN = "ours", "plain loop", "plain loop, engine does not spin"
+ARMS = OURS, PLAIN, PLAIN_NO_SPIN = "ours", "plain loop", "plain loop, no spinning"
 P99_LIMIT = 0.5
-Numbers = list[dict[str, Value]]
+Runs = dict[str, list[dict[str, Value]]]
 
 
 def measure(plan: Plan) -> Result:
     seconds = plan.seconds_or(SECONDS)
-    numbers, ratios = _files(plan, seconds)
-    targets = [Target("frames per second on a file, ours over the plain loop's", ratios, 1.0, "x", "at least")]
+    files = _files(plan, seconds)
+    numbers: Arms = {f"file, {arm}": median_of(repeats) for arm, repeats in files.items()}
+    ratio = min(_ratios(files, "fps"), default=None)
+    targets = [Target("frames per second on a file, ours over the better plain loop's", ratio, 1.0, "x", "at least")]
     for fps in CAMERAS_FPS:
-        arms, ratio = _cameras(plan, seconds, fps)
-        numbers |= arms
-        targets.append(Target(f"p99 latency with a camera at {fps:g} fps, ours over the plain loop's", ratio, P99_LIMIT, "x"))
+        cameras = _cameras(plan, seconds, fps)
+        numbers |= {f"camera {fps:g} fps, {arm}": median_of(repeats) for arm, repeats in cameras.items()}
+        claim = f"p99 latency with a camera at {fps:g} fps, ours over the better plain loop's"
+        targets.append(Target(claim, max(_ratios(cameras, "p99_ms"), default=None), P99_LIMIT, "x"))
     return Result(
         config={"seconds": seconds, "repeats": plan.repeats, "threads": plan.threads},
         numbers=numbers,
@@ -41,33 +44,45 @@ def measure(plan: Plan) -> Result:
             f"the first {WARM_UP} left out",
             "camera: Motion JPEG over HTTP on loopback with painted frame numbers; latency from the moment the server sends a "
             f"frame to the moment a subscriber has its masks; the first {OPENING_S:g} s left out",
-            "plain loop: ONNX Runtime as it comes, spinning while it waits; the other arm has spinning switched off, as ours",
+            "plain loop: ONNX Runtime as it comes, spinning while it waits, and with spinning switched off, as ours; the "
+            "target is held against the one that does better",
         ],
     )
 
 
-def _files(plan: Plan, seconds: float) -> tuple[Arms, float | None]:
+def _ratios(runs: Runs, name: str) -> list[float]:
+    """Ours over each plain loop, the median over repeats that took turns."""
+    ratios = (median_ratio(runs[OURS], runs[arm], name) for arm in runs if arm != OURS)
+    return [ratio for ratio in ratios if ratio is not None]
+
+
+def _files(plan: Plan, seconds: float) -> Runs:
     """Throughput on the same file."""
     source, sound = clip(plan.scratch, seconds), _sound(plan, seconds)
-    runs: dict[str, Numbers] = {OURS: [], PLAIN: [], PLAIN_NO_SPIN: []}
+    runs: Runs = {arm: [] for arm in ARMS}
     for turn in range(plan.repeats):
-        for arm, fastest in runs.items():
-            name = f"file-{arm.replace(' ', '-').replace(',', '')}-{turn}"
-            address, log = f"ipc://{plan.scratch}/{name}", plan.scratch / f"{name}.log"
-            argv = ["--source", str(source), "--bundle", str(plan.bundle), "--bind", address, "--threads", str(plan.threads)]
-            if arm == OURS:
-                module = "cavs.stream.cli"
-                argv += ["--fast", "--quiet", "--wait-for-watcher", "30"]
-            else:
-                module = "benchmarks.plain_loop"
-                argv += ["--wav", str(sound), "--fps", str(FPS), *(["--no-spin"] if arm == PLAIN_NO_SPIN else [])]
-            topic = MASKS_TOPIC if arm == OURS else b""
-            with Tap(address, topic) as tap, program(module, *argv, log=log) as process:
-                messages = tap.until(lambda process=process: process.poll() is not None)  # type: ignore[misc]
-                check(process, log)
-            fastest.append(_throughput(arm, messages))
-    arms: Arms = {f"file, {arm}": median_of(repeats) for arm, repeats in runs.items()}
-    return arms, median_ratio(runs[OURS], runs[PLAIN], "fps")
+        for arm, repeats in runs.items():
+            name = f"file-{ARMS.index(arm)}-{turn}"
+            own = ["--fast", "--quiet", "--wait-for-watcher", "30"]
+            plain = ["--wav", str(sound), "--fps", str(FPS), *_spinning(arm)]
+            module = "cavs.stream.cli" if arm == OURS else "benchmarks.plain_loop"
+            messages = _messages(plan, arm, name, module, ["--source", str(source), *(own if arm == OURS else plain)])
+            repeats.append(_throughput(arm, messages))
+    return runs
+
+
+def _messages(plan: Plan, arm: str, name: str, module: str, argv: Sequence[str]) -> list[Received]:
+    """Everything that one of the programs publishes until it ends by itself."""
+    address, log = f"ipc://{plan.scratch}/{name}", plan.scratch / f"{name}.log"
+    argv = [*argv, "--bundle", str(plan.bundle), "--bind", address, "--threads", str(plan.threads)]
+    with Tap(address, MASKS_TOPIC if arm == OURS else b"") as tap, program(module, *argv, log=log) as process:
+        messages = tap.until(lambda: process.poll() is not None)
+        check(process, log)
+    return messages
+
+
+def _spinning(arm: str) -> list[str]:
+    return ["--no-spin"] if arm == PLAIN_NO_SPIN else []
 
 
 def _throughput(arm: str, messages: Sequence[Received]) -> dict[str, Value]:
@@ -85,31 +100,30 @@ def _seq(arm: str, message: Received) -> int:
     return int(json.loads(message.parts[0])["seq"])
 
 
-def _cameras(plan: Plan, seconds: float, fps: float) -> tuple[Arms, float | None]:
+def _cameras(plan: Plan, seconds: float, fps: float) -> Runs:
     """Latency with a live camera of a given rate."""
-    runs: dict[str, Numbers] = {OURS: [], PLAIN: []}
+    runs: Runs = {arm: [] for arm in ARMS}
     for turn in range(plan.repeats):
         for arm, repeats in runs.items():
-            repeats.append(_camera(plan, arm, seconds, fps, turn))
-    arms: Arms = {f"camera {fps:g} fps, {arm}": median_of(repeats) for arm, repeats in runs.items()}
-    return arms, median_ratio(runs[OURS], runs[PLAIN], "p99_ms")
+            repeats.append(_camera(plan, arm, seconds, fps, f"camera-{fps:g}-{ARMS.index(arm)}-{turn}"))
+    return runs
 
 
-def _camera(plan: Plan, arm: str, seconds: float, fps: float, turn: int) -> dict[str, Value]:
+def _camera(plan: Plan, arm: str, seconds: float, fps: float, name: str) -> dict[str, Value]:
     opening_s = min(OPENING_S, seconds)
-    name = f"camera-{fps:g}-{arm.replace(' ', '-')}-{turn}"
     server_log, sent_log = plan.scratch / f"{name}-server.log", plan.scratch / f"{name}-sent.json"
-    log, own_log, address = plan.scratch / f"{name}.log", plan.scratch / f"{name}-own.json", f"ipc://{plan.scratch}/{name}"
+    own_log = plan.scratch / f"{name}-own.json"
     served = ["--fps", str(fps), "--seconds", str(opening_s + seconds), "--log", str(sent_log)]
     with program("benchmarks.camera_server", *served, log=server_log) as server:
-        port = wait_for_line(server, server_log, "port ")
-        argv = ["--source", f"http://127.0.0.1:{port}/", "--bundle", str(plan.bundle), "--bind", address]
-        argv += ["--threads", str(plan.threads), "--wav", str(_sound(plan, seconds))]
-        argv += ["--log", str(own_log)] if arm == OURS else ["--painted", "--rate-hz", str(_rate_hz(plan))]
+        argv = [
+            "--source",
+            f"http://127.0.0.1:{wait_for_line(server, server_log, 'port ')}/",
+            "--wav",
+            str(_sound(plan, seconds)),
+        ]
+        plain = ["--painted", "--rate-hz", str(_rate_hz(plan)), *_spinning(arm)]
         module = "benchmarks.own_loop" if arm == OURS else "benchmarks.plain_loop"
-        with Tap(address, MASKS_TOPIC if arm == OURS else b"") as tap, program(module, *argv, log=log) as process:
-            messages = tap.until(lambda: process.poll() is not None)
-            check(process, log)
+        messages = _messages(plan, arm, name, module, [*argv, *(["--log", str(own_log)] if arm == OURS else plain)])
         check(server, server_log)
     served_log = json.loads(sent_log.read_text())
     sent_ns = {int(frame): t_ns for frame, t_ns in served_log["sent_ns"].items()}
@@ -117,7 +131,7 @@ def _camera(plan: Plan, arm: str, seconds: float, fps: float, turn: int) -> dict
     counted_ns = min(sent_ns.values()) + round(opening_s * NS_PER_S)
     waits = [(t_ns - sent_ns[frame]) / NS_PER_MS for frame, t_ns in came if sent_ns.get(frame, 0) >= counted_ns]
     if not waits:
-        raise BenchmarkFailed(f"{name}: none of {len(came)} windows counts; {last_words(log)}")
+        raise BenchmarkFailed(f"{name}: none of {len(came)} windows counts; the server dropped {served_log['dropped']}")
     return {
         "windows": len(waits),
         "fps": round(len(waits) / seconds, 2),

@@ -27,6 +27,10 @@ class Plan:
     threads: int = 2
     folded: Path | None = None
 
+    def __post_init__(self) -> None:
+        if self.repeats < 1 or self.threads < 1 or (self.seconds is not None and self.seconds <= 0):
+            raise ValueError(f"--seconds {self.seconds}, --repeats {self.repeats}, --threads {self.threads}: must be positive")
+
     def seconds_or(self, default_s: float) -> float:
         return default_s if self.seconds is None else self.seconds
 
