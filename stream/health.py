@@ -2,6 +2,7 @@
 
 import resource
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,6 +16,7 @@ from cavs.stream.sound_line import DriftReport
 EVENTS_KEPT = 200
 """Events in the report at most, the newest: a cable that shakes for a day must not fill the memory."""
 KIB_PER_MIB = 1024
+PROCESS_STATUS = Path("/proc/self/status")
 
 FlatHealth = dict[str, float | int | str | None]
 
@@ -108,7 +110,7 @@ class Health:
             "memory_mib": {
                 "rss_after_start": self._first_rss_mib,
                 "rss_at_end": round(self._process.memory_info().rss / 2**20, 1),
-                "rss_peak": round(usage.ru_maxrss / KIB_PER_MIB, 1),
+                "rss_peak": _peak_rss_mib(),
             },
             "cpu_s": {"user": round(usage.ru_utime, 2), "system": round(usage.ru_stime, 2)},
             "model": self._model(),
@@ -128,3 +130,11 @@ class Health:
 
 def _quantiles(numbers: dict[str, float | int]) -> dict[str, float | int]:
     return {name.removesuffix("_ms"): numbers[name] for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms")}
+
+
+def _peak_rss_mib() -> float | None:
+    """The most this process held. Not `ru_maxrss`: that starts with what the process was before exec."""
+    if not PROCESS_STATUS.exists():  # not Linux
+        return None
+    fields = dict(line.split(":", 1) for line in PROCESS_STATUS.read_text().splitlines())
+    return round(int(fields["VmHWM"].split()[0]) / KIB_PER_MIB, 1)

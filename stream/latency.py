@@ -74,7 +74,7 @@ class StageTimes:
     """How long one window spent in each stage, in ns.
 
     capture:    from the exposure until the main loop had the frame.
-    align:      until the window was formed; waiting for its sound is part of it.
+    align:      until the window was formed, at the size of the network; waiting for its sound is part of it.
     infer:      in the engine.
     decode:     from the engine's output to objects.
     publish:    until the message was handed to the socket.

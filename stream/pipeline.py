@@ -96,8 +96,8 @@ class LiveLoop:
         parts, clock = self._parts, self._parts.clock
         received_ns = parts.aligner.received_ns
         began_ns = received_ns if parts.virtual_time else window.frame.t_ns
-        formed_ns = clock.now_ns()
         fit_frame(window.frame.pixels, self._size, self._frame)
+        formed_ns = clock.now_ns()
         prediction, model = parts.slot.run(self._frame, window.sound)
         inferred_ns = clock.now_ns()
         if model != self._running:

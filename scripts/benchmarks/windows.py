@@ -1,4 +1,4 @@
-"""What the messages of a run say about its windows: overhead by our own stamps, waiting for sound apart."""
+"""What the messages of a run say about its windows: overhead and stages by our own stamps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Times:
 
     end_to_end: float
     infer: float
-    sound_wait: float
+    align: float
     publish: float
     on_wire: float
 
@@ -51,7 +51,7 @@ def times_of(masks: Sequence[tuple[Masks, int]], warm_up: int) -> list[Times]:
             Times(
                 end_to_end=stage["end_to_end"] + publish,
                 infer=stage["infer"],
-                sound_wait=stage["align"],
+                align=stage["align"],
                 publish=publish,
                 on_wire=(came_ns - window.sent_ns) / NS_PER_MS,
             )
@@ -59,15 +59,12 @@ def times_of(masks: Sequence[tuple[Masks, int]], warm_up: int) -> list[Times]:
     return times
 
 
-def arm_of(times: Sequence[Times], resize_ms: float) -> dict[str, Value]:
-    """p50 and p99 by stage. The stage infer holds the resize of the frame, so that is added to the overhead."""
-    overhead = [time.overhead + resize_ms for time in times]
-    without_wait = [time.overhead + resize_ms - time.sound_wait for time in times]
+def arm_of(times: Sequence[Times]) -> dict[str, Value]:
+    """p50 and p99 by stage."""
     stages: dict[str, list[float]] = {
-        "overhead": without_wait,
-        "sound_wait": [time.sound_wait for time in times],
-        "overhead_and_wait": overhead,
-        "engine": [time.infer - resize_ms for time in times],
+        "overhead": [time.overhead for time in times],
+        "align": [time.align for time in times],
+        "engine": [time.infer for time in times],
         "publish": [time.publish for time in times],
         "end_to_end": [time.end_to_end for time in times],
         "to_subscriber": [time.on_wire for time in times],
