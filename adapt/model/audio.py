@@ -1,7 +1,7 @@
 """Waveform -> tokens. EfficientAT mn04 is the default; VGGish is the papers' choice."""
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from cavs.adapt.model.weights import load_weights, start_convolutions
 from cavs.runtime.errors import ConfigError
 
 
-class AudioEncoder(Protocol):
+class AudioEncoder(nn.Module):
     """Sound (B, N) at 16 kHz in [-1, 1] -> tokens (B, T, width), oldest first within each group.
 
     groups: how many tokens each group has; the groups follow each other and differ in what their numbers mean.
@@ -21,7 +21,8 @@ class AudioEncoder(Protocol):
     width: int
     groups: tuple[int, ...]
 
-    def __call__(self, wave: Tensor) -> Tensor: ...
+    def forward(self, wave: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 class SqueezeExcite(nn.Module):
@@ -68,7 +69,7 @@ class MobileBlock(nn.Module):
         return x + y if self.residual else y
 
 
-class Mn04(nn.Module):
+class Mn04(AudioEncoder):
     """EfficientAT mn04 (MIT licence, github.com/fschmid56/EfficientAT), batch normalisation folded into the convolutions.
 
     Two groups of tokens: block 12, one each 160 ms with its 8 frequency rows kept apart, which says what sounds when;
@@ -131,7 +132,7 @@ class Mn04(nn.Module):
         return torch.cat([when.flatten(1, 2).transpose(1, 2), what.mean(dim=2).transpose(1, 2)], dim=1)
 
 
-class Vggish(nn.Module):
+class Vggish(AudioEncoder):
     """VGGish (arXiv 1609.09430): one 128-d token for each 0.96 s, ReLU after every layer including the last.
 
     The names are those of the widely used PyTorch port, so that its weight file loads.

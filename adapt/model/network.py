@@ -9,14 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cavs.adapt.model.audio import Mn04, Vggish
+from cavs.adapt.model.audio import AudioEncoder, Mn04, Vggish
 from cavs.adapt.model.conditioning import Heard, Listener
 from cavs.adapt.model.config import NetworkConfig
 from cavs.adapt.model.decoder import SoundingDecoder
 from cavs.adapt.model.heads import ClassTable, Matching
 from cavs.adapt.model.lora import attach_lora, load_lora, lora_tensors
 from cavs.adapt.model.neck import Neck, Seen, enlarge
-from cavs.adapt.model.visual import MobileNetV2, TimmEncoder
+from cavs.adapt.model.visual import MobileNetV2, TimmEncoder, VisualEncoder
 from cavs.runtime.errors import AdapterRejected
 
 SOUNDING, NEAR = 0.5, 0.3
@@ -50,14 +50,14 @@ class Network(nn.Module):
     thresholds: (2,), probability above which a pixel sounds, cosine above which a class is near enough.
     """
 
-    def __init__(self, config: NetworkConfig, visual: nn.Module, audio: nn.Module) -> None:
+    def __init__(self, config: NetworkConfig, visual: VisualEncoder, audio: AudioEncoder) -> None:
         super().__init__()
         self.config = config
         self.class_names: tuple[str, ...] = ()
         self.visual = visual
         self.audio = audio
-        self.neck = Neck(config, visual.channels)  # type: ignore[arg-type]
-        self.listener = Listener(config, audio.width, audio.groups)  # type: ignore[arg-type]
+        self.neck = Neck(config, visual.channels)
+        self.listener = Listener(config, audio.width, audio.groups)
         self.classes = ClassTable(config)
         self.matching = Matching()
         self.decoder = SoundingDecoder(config)
@@ -114,6 +114,7 @@ def build_network(
     Raises ConfigError or AdaptError if an encoder cannot be made or a weight file does not fit.
     """
     name = config.visual.removeprefix("timm:")
+    visual: VisualEncoder
     visual = MobileNetV2(visual_weights) if name == config.visual else TimmEncoder(name, pretrained, visual_weights)
     encoder = Mn04 if config.audio == "mn04" else Vggish
     network = Network(config, visual, encoder(config.sound_samples, audio_weights))

@@ -5,7 +5,6 @@ MobileNetV2 1.0 is the default. `timm:<name>` takes any feature extractor of tim
 """
 
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +18,16 @@ STRIDES = (4, 8, 16, 32)
 """Strides of the four levels of every pyramid, finest first."""
 
 
-class VisualEncoder(Protocol):
-    """Image (B, 3, H, W), RGB values 0..255 in any dtype -> four maps (B, C_i, H / s_i, W / s_i), s_i of STRIDES."""
+class VisualEncoder(nn.Module):
+    """Image (B, 3, H, W), RGB values 0..255 in any dtype -> four maps (B, C_i, H / s_i, W / s_i), s_i of STRIDES.
+
+    channels: the C_i.
+    """
 
     channels: tuple[int, ...]
 
-    def __call__(self, image: Tensor) -> tuple[Tensor, ...]: ...
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        raise NotImplementedError
 
 
 class SameConv(nn.Conv2d):
@@ -61,7 +64,7 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(VisualEncoder):
     """MobileNetV2 1.0 (arXiv 1801.04381) up to block 17, batch normalisation folded into the convolutions.
 
     The projections from block 11 on can carry LoRA pairs. Below, where there are more pixels, a pair costs more time than
@@ -105,14 +108,14 @@ class MobileNetV2(nn.Module):
         return tuple(levels)
 
 
-class TimmEncoder(nn.Module):
+class TimmEncoder(VisualEncoder):
     """A feature extractor of timm, with the mean and deviation it was trained with. It carries no LoRA pairs of its own."""
 
     def __init__(self, name: str, pretrained: bool, weights: Path | None = None) -> None:
         super().__init__()
         try:
             import timm
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:  # a torchvision made for another torch raises RuntimeError
             raise ConfigError(f"visual encoder timm:{name}: cannot import timm ({error}); pip install timm") from error
         try:
             probe = timm.create_model(name, features_only=True, pretrained=False)
