@@ -85,6 +85,7 @@ class MediaPass:
         self._packets = self._demux()
         self._read_ns = {True: start_ns, False: start_ns}  # newest decoding time read, of picture and sound
         self._errors_in_a_row = 0
+        self._behind = True  # the newest packet was there already when it was asked for
         self._skip: Skip = "DEFAULT"
         self._drained = False
         self.index = first_index - 1
@@ -112,9 +113,8 @@ class MediaPass:
     def read_backlog(self) -> None:
         """Reads what a live sender's packets have piled up while it was opened, so that the line knows the newest of them."""
         for _ in range(BACKLOG_PACKETS):
-            begin_ns = self._clock.now_ns()
             self._read_one()
-            if self._order.at_end or self._clock.now_ns() - begin_ns > WAITED_NS:
+            if self._order.at_end or not self._behind:
                 return
 
     def _demux(self) -> "Iterator[av.Packet[Any]]":
@@ -122,6 +122,7 @@ class MediaPass:
         return iter(self._opened.container.demux(streams))
 
     def _read_one(self) -> None:
+        begin_ns = self._clock.now_ns() if self._place.network else None
         try:
             packet = next(self._packets, None)
         except av.error.EOFError:
@@ -135,10 +136,12 @@ class MediaPass:
         if packet is None or packet.size == 0:  # PyAV ends with an empty packet per stream
             self._order.at_end = True
             return
+        now_ns = self._clock.now_ns()
+        self._behind = begin_ns is None or now_ns - begin_ns <= WAITED_NS
         picture = packet.stream is self._opened.video
         media_ns = self._straight_ns(packet, picture)
         if not self._arrival_stamps:
-            self._line.observe(media_ns, self._clock.now_ns())
+            self._line.observe(media_ns, now_ns)
         self._order.add(Waiting(media_ns, packet, picture))
 
     def _straight_ns(self, packet: "av.Packet[Any]", picture: bool) -> int:
@@ -173,7 +176,11 @@ class MediaPass:
         return self._items(decoded)
 
     def keep_up(self, late_ns: int) -> None:
-        """Tells how late the newest picture was, so that a decoder that is too slow leaves some out."""
+        """Tells how late the newest picture was, so that a decoder that is too slow leaves some out.
+
+        Not if the next packet had to be waited for: then it is the network that is late.
+        """
+        late_ns = late_ns if self._behind else 0
         wanted: Skip = "NONKEY" if late_ns >= SKIP_NONKEY_NS else "NONREF" if late_ns >= SKIP_NONREF_NS else "DEFAULT"
         if wanted != self._skip:
             self._skip = wanted

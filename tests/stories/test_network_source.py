@@ -132,8 +132,8 @@ def test_a_file_that_breaks_off_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [item.kind for item in items if isinstance(item, SourceEvent)] == ["lost", "recovered"]
     frames = frames_of(items)
     assert np.diff([frame.t_ns for frame in frames]).min() > 0
-    assert len(frames) == pytest.approx(60, abs=3)
-    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert np.diff([frame.index for frame in frames]).min() >= 1
+    assert frames[-1].index == pytest.approx(59, abs=3)
     assert frames[-1].pixels.mean() == pytest.approx(brightness(59 / 30), abs=6)
 
 
