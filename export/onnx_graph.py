@@ -57,7 +57,9 @@ class ServingForm(nn.Module):
         seen: Perception = self.network(image, sound)
         label, probability = label_pixels(self.network, seen, given[contract.THRESHOLDS])
         confidence = torch.round(255 * probability)
-        presence = torch.sigmoid(seen.presence) * given[contract.CLASS_USED]
+        # A value that is no number must show; comparisons, max and bytes hide it, so it is carried into the presence.
+        trace = 0.0 * (seen.sounding.mean() + seen.embedding.mean() + seen.presence.mean())
+        presence = torch.sigmoid(seen.presence) * given[contract.CLASS_USED] + trace.float()
         return label.to(torch.uint8), confidence.to(torch.uint8), presence
 
     def _place(self, slot: str) -> tuple[nn.Module, str]:

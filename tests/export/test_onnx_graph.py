@@ -123,3 +123,14 @@ def test_the_network_itself_is_untouched_by_serving_it() -> None:
     after = network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("where", ["sound", "a LoRA pair"])
+def test_a_value_that_is_no_number_shows_in_the_presence(graph: Path, where: str) -> None:
+    adapter = adapter_tensors(small_network())
+    feeds = feeds_of(adapter)
+    assert np.isfinite(run(graph, adapter)[2]).all()
+    broken = contract.SOUND if where == "sound" else next(name for name in adapter if name.startswith(contract.LORA_PREFIX))
+    feeds[broken] = np.full_like(feeds[broken], np.nan)
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    assert np.isnan(session.run(None, feeds)[2]).all()
