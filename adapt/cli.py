@@ -5,12 +5,13 @@ import sys
 from collections.abc import Sequence
 
 from cavs.adapt import evaluate_command, train_command
+from cavs.adapt.bench import bench_command
 from cavs.adapt.data import check_command, compose_command, demo_command
 from cavs.runtime.errors import CavsError
 
 DATA_COMMANDS = (compose_command.add_parser, check_command.add_parser, demo_command.add_parser)
 """What stands behind `cavs-adapt data`."""
-COMMANDS = (train_command.add_parser, evaluate_command.add_parser)
+COMMANDS = (train_command.add_parser, evaluate_command.add_parser, bench_command.add_parser)
 """What stands behind `cavs-adapt`, besides `data`."""
 
 EXIT_WORLD = 1

@@ -6,6 +6,7 @@ A run is `run.json` in a folder of its own. Measures are never mixed in a table:
 import csv
 import io
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of methods, columns of scores. `best` is decided by the first column."""
+    """Rows of methods, columns of scores; the highest of the first column comes first."""
 
     title: str
     columns: tuple[str, ...]
@@ -110,6 +111,9 @@ def _table(title: str, measure: str, by_label: Mapping[str, Sequence[RunRecord]]
 
 
 def spread(values: Sequence[float]) -> Spread:
+    """NaN where one of the values is."""
+    if any(math.isnan(value) for value in values):
+        return Spread(math.nan, math.nan, len(values))
     return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values))
 
 
@@ -144,7 +148,7 @@ def to_latex(table: Table) -> str:
 
 
 def _text(cell: Spread) -> str:
-    if cell.mean != cell.mean:
+    if math.isnan(cell.mean):
         return "-"
     digits = 3 if abs(cell.mean) < 10 else 0
     deviation = f" ± {cell.deviation:.{digits}f}" if cell.n > 1 else ""

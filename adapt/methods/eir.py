@@ -15,6 +15,7 @@ from cavs.adapt.methods.anchored import tensors
 from cavs.adapt.methods.fine_tuning import FineTuning
 from cavs.adapt.methods.memory import Exemplars, clips_by_class
 from cavs.adapt.methods.method import Inputs, Reads, Rows, State, Step, TaskContext
+from cavs.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Eir(FineTuning):
 
     def prepare(self, step: Step) -> None:
         if step.rows.inputs.encoded:
-            raise ValueError("EIR pastes into pictures; give it raw inputs instead of cached features")
+            raise ConfigError("EIR pastes into pictures: it needs raw inputs, not cached features; choose another method")
         for index in range(len(step.rows.clips)):
             if self._usable and self._rng.random() < self.options.chance:
                 one = self._usable[int(self._rng.integers(len(self._usable)))]

@@ -1,14 +1,17 @@
 """One step of a method, in the order that `method.py` promises."""
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from cavs.adapt.methods.method import Method, Segmenter, Step, Terms
 
+Copied = TypeVar("Copied", bound=Segmenter)
 
-def frozen_copy(segmenter: Segmenter) -> Segmenter:
+
+def frozen_copy(segmenter: Copied) -> Copied:
     """A copy that never learns: evaluation mode, no gradients."""
     frozen = copy.deepcopy(segmenter)
     frozen.eval()

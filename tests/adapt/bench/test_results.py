@@ -90,6 +90,7 @@ def test_seeds_are_averaged_and_the_best_method_comes_first() -> None:
     assert final.n == 2
     assert final.deviation == pytest.approx(0.1414, abs=1e-4)
     assert spread([3.0]).deviation == 0
+    assert math.isnan(spread([3.0, math.nan]).mean)
 
 
 def test_tables_as_markdown_csv_and_latex() -> None:

@@ -12,6 +12,7 @@ from cavs.adapt.methods.er import Er, ErOptions
 from cavs.adapt.methods.memory import Exemplar, Exemplars, Reservoir, clips_by_class
 from cavs.adapt.methods.method import Inputs, Rows, Step, Task
 from cavs.adapt.methods.training import frozen_copy
+from cavs.runtime.errors import ConfigError
 from tests.tiny_segmenter import context, learn, some_rows, tiny
 
 FIRST, SECOND = Task(0, 0, 1), Task(1, 1, 1)
@@ -141,5 +142,5 @@ def test_eir_pastes_old_instances_into_new_pictures_and_replays_no_clip() -> Non
 def test_eir_refuses_cached_features() -> None:
     method, rows = Eir(), some_rows()
     encoded = replace(rows, inputs=Inputs(rows.inputs.pictures, rows.inputs.sounds, encoded=True))
-    with pytest.raises(ValueError, match="raw inputs"):
+    with pytest.raises(ConfigError, match="raw inputs"):
         method.prepare(Step(encoded, FIRST, tiny(), None))

@@ -1,0 +1,117 @@
+"""Clips as frozen encoders have them, on disk, behind a wall: a task reads what its method may read and nothing else."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cavs.adapt.bench.network_segmenter import NetworkSegmenter
+from cavs.adapt.data.clip import ANNOTATED_AT_S
+from cavs.adapt.data.clip_set import ClipSet, LabelledClip
+from cavs.adapt.methods.method import Inputs
+from cavs.runtime.errors import DataRejected
+
+STRIDE = 4
+KEPT_OPEN = 256  # clips whose features stay in memory
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A clip of one of the data sets. key: unique among them all."""
+
+    key: str
+    split: str
+    sounding: tuple[str, ...]
+    data_set: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipFeatures:
+    """The annotated frames of a clip: encoded inputs, and mask indices uint8 (F, h, w) at the size of the logits."""
+
+    inputs: Inputs
+    masks: Tensor
+
+
+class ClipStore:
+    """All clips of some data sets of one list of classes. `cache` holds the features and may be shared by runs."""
+
+    def __init__(self, data_sets: Sequence[ClipSet], encoder: NetworkSegmenter, cache: Path) -> None:
+        if len({data_set.classes for data_set in data_sets}) != 1:
+            raise DataRejected(f"{len(data_sets)} data sets of different classes; give sets that were composed with the same")
+        self.classes = data_sets[0].classes
+        self.clips = tuple(
+            StoredClip(f"{files.split}/{number}/{files.id}", files.split, files.sounding, number, index)
+            for number, data_set in enumerate(data_sets)
+            for index, files in enumerate(data_set.files)
+        )
+        self._by_key = {clip.key: clip for clip in self.clips}
+        self._data_sets = tuple(data_sets)
+        self._encoder = encoder
+        roots = "\n".join(str(data_set.root.resolve()) for data_set in data_sets)
+        self._folder = cache / hashlib.sha256(f"{roots}\n{fingerprint(encoder)}".encode()).hexdigest()[:16]
+        self._readable: frozenset[str] = frozenset()
+        self._read = lru_cache(KEPT_OPEN)(self._load)
+
+    def allow(self, keys: Iterable[str]) -> None:
+        """From now on these training clips are readable and no others."""
+        self._readable = frozenset(keys)
+
+    def features(self, key: str) -> ClipFeatures:
+        """ValueError for a training clip that the method of the task may not read."""
+        clip = self._by_key[key]
+        if clip.split == "train" and key not in self._readable:
+            raise ValueError(f"{key}: not a clip of this task nor of the method's memory; it may not be read")
+        return self._read(key)
+
+    def _load(self, key: str) -> ClipFeatures:
+        file = self._folder / f"{key}.safetensors"
+        if not file.exists():
+            self._encode(key, file)
+        tensors = load_file(file)
+        levels = tuple(tensors[name].float() for name in sorted(tensors) if name.startswith("level"))
+        return ClipFeatures(Inputs(levels, (tensors["tokens"].float(),), encoded=True), tensors["masks"])
+
+    def _encode(self, key: str, file: Path) -> None:
+        stored = self._by_key[key]
+        clip = self._data_sets[stored.data_set].clip(stored.index)
+        frames = np.flatnonzero(clip.annotated)
+        pictures = torch.from_numpy(clip.frames[frames]).permute(0, 3, 1, 2).contiguous()
+        samples = self._encoder.sound_samples
+        waves = torch.from_numpy(np.stack([sound_before(clip, int(frame), samples) for frame in frames]))
+        encoded = self._encoder.encode(Inputs((pictures,), (waves,)))
+        tensors = {f"level{n}": level.half().contiguous() for n, level in enumerate(encoded.pictures)}
+        half = STRIDE // 2
+        masks = np.ascontiguousarray(clip.masks[frames][:, half::STRIDE, half::STRIDE])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        save_file({**tensors, "tokens": encoded.sounds[0].half().contiguous(), "masks": torch.from_numpy(masks)}, partial)
+        partial.rename(file)
+
+
+def sound_before(clip: LabelledClip, frame: int, samples: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """The sound that ends when the frame was taken, silence where the clip had not begun."""
+    end = round((frame + ANNOTATED_AT_S) * clip.rate_hz)
+    piece = clip.samples[max(0, end - samples) : end]
+    wave = np.zeros(samples, np.float32)
+    if len(piece):
+        lead = max(0, samples - end)
+        wave[lead : lead + len(piece)] = piece
+    return wave
+
+
+def fingerprint(encoder: NetworkSegmenter) -> str:
+    """Of the encoders' weights and the sizes that they are fed."""
+    digest = hashlib.sha256(f"{encoder.frame_size} {encoder.sound_samples}".encode())
+    for module in (encoder.visual, encoder.audio):
+        for name, tensor in module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,77 @@
+"""Our network with a growing classifier: the papers' semantic maps from the shipped encoders, neck, listener and decoder.
+
+The encoders are frozen and see every frame and hear every sound once (`encode`); neck, listener, decoder and classifier learn.
+The class table takes no part, so of the decoder's evidence only that of the voices is there.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from cavs.adapt.methods.classifier import GrowingClassifier
+from cavs.adapt.methods.method import Inputs, Said, Segmenter
+from cavs.adapt.model.heads import Matching
+from cavs.adapt.model.lora import DOWN, UP, detach_lora, fold_lora
+from cavs.adapt.model.network import Network
+
+
+class NetworkSegmenter(Segmenter):
+    """Labels at a quarter of the frame's size. Takes the network over: its sounding head goes. seed: of the classifier."""
+
+    def __init__(self, network: Network, seed: int = 0) -> None:
+        super().__init__()
+        self.visual, self.audio = network.visual, network.audio
+        self.neck, self.listener, self.decoder = network.neck, network.listener, network.decoder
+        self.decoder.sounding = nn.Identity()  # type: ignore[assignment]
+        torch.manual_seed(seed)
+        self.classifier = GrowingClassifier(network.config.stride4)
+        self.sound_samples = network.config.sound_samples
+        self.frame_size = (network.config.frame_height_px, network.config.frame_width_px)
+        for encoder in (self.visual, self.audio):
+            fold_lora(encoder)  # what an adapter had made of them is kept, but they learn no more
+            detach_lora(encoder)
+            encoder.requires_grad_(False)
+        self._silence: Tensor | None = None
+
+    def train(self, mode: bool = True) -> "NetworkSegmenter":
+        """Encoders stay as they are, and statistics of normalisation too: tasks are small and one-sided."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        self.visual.eval()
+        self.audio.eval()
+        return self
+
+    def learn_adapter_only(self) -> None:
+        """From now on only LoRA pairs and the classifier learn."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.endswith((DOWN, UP)) or name.startswith("classifier."))
+
+    @torch.no_grad()
+    def encode(self, inputs: Inputs) -> Inputs:
+        """Raw inputs as the frozen encoders have them."""
+        self.train(self.training)
+        return Inputs(tuple(self.visual(inputs.pictures[0])), (self.audio(inputs.sounds[0]),), encoded=True)
+
+    def muted(self, inputs: Inputs) -> Inputs:
+        if not inputs.encoded:
+            return Inputs(inputs.pictures, (torch.zeros_like(inputs.sounds[0]),))
+        tokens = inputs.sounds[0]
+        if self._silence is None:
+            with torch.no_grad():
+                self._silence = self.audio(torch.zeros(1, self.sound_samples, device=tokens.device))
+        return Inputs(inputs.pictures, (self._silence.to(tokens).expand_as(tokens),), encoded=True)
+
+    def forward(self, inputs: Inputs) -> Said:
+        if not inputs.encoded:
+            inputs = self.encode(inputs)
+        seen, heard = self.neck(inputs.pictures), self.listener(inputs.sounds[0])
+        pixels = seen.embedding.permute(0, 2, 3, 1)  # (B, h, w, D)
+        voice = (pixels.flatten(1, 2) @ heard.voices.transpose(1, 2)).amax(2)  # (B, h w)
+        match = voice.reshape(pixels.shape[:3])[:, None]
+        evidence = torch.cat([torch.zeros_like(match), torch.zeros_like(match), match], dim=1)
+        features = self.decoder(seen, heard, evidence)
+        attention = (Matching.VOICE_SCALE * voice).softmax(1)
+        looked_at = (attention[:, :, None] * pixels.flatten(1, 2)).sum(1)
+        senses = {"audio": heard.voices.mean(1), "visual": looked_at}
+        return Said(self.classifier(features), (seen.stride16, seen.stride8, features), senses, (attention,))

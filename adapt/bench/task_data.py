@@ -1,0 +1,89 @@
+"""The batches of a task: current clips and what is rehearsed, labelled as their role demands."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from cavs.adapt.bench.clip_store import ClipStore
+from cavs.adapt.bench.labels import Role, label_table
+from cavs.adapt.bench.protocols import ClassProtocol
+from cavs.adapt.methods.method import Inputs, Method, Rows
+
+
+class TaskData:
+    """What one task reads. Clips of a method that reads everything are labelled as the memory's are."""
+
+    def __init__(self, store: ClipStore, protocol: ClassProtocol, task: int, method: Method) -> None:
+        self.store, self.protocol, self.task = store, protocol, task
+        whole = method.reads == "all"
+        tasks = range(task + 1) if whole else (task,)
+        keys = [clip.key for number in tasks for clip in protocol.train_clips(store.clips, number)]
+        self.current = tuple(dict.fromkeys(keys))
+        self._role: Role = "memory" if whole else "train"
+        self._order = protocol.class_order[: sum(len(one.classes) for one in protocol.tasks[: task + 1])]
+        self._sounding = {clip.key: clip.sounding for clip in store.clips}
+        memory = method.memory_clips() if method.reads == "memory" else ()
+        store.allow((*self.current, *memory))
+
+    def in_order(self) -> Iterator[Rows]:
+        """Current clips one by one."""
+        return (self._rows([(key, frame) for frame in range(self._frames(key))], self._role) for key in self.current)
+
+    def epoch(self, rehearsed: Sequence[str], batch: int, rng: np.random.Generator) -> Iterator[Rows]:
+        """Every frame of the current and the rehearsed clips once, shuffled."""
+        frames = [(key, frame, False) for key in self.current for frame in range(self._frames(key))]
+        frames += [(key, frame, True) for key in rehearsed for frame in range(self._frames(key))]
+        order = rng.permutation(len(frames))
+        for start in range(0, len(order), batch):
+            chosen = [frames[int(index)] for index in order[start : start + batch]]
+            parts = [
+                self._rows([(key, frame) for key, frame, old in chosen if old is from_memory], role)
+                for from_memory, role in ((False, self._role), (True, "memory"))
+                if any(old is from_memory for _, _, old in chosen)
+            ]
+            flags = [old for from_memory in (False, True) for _, _, old in chosen if old is from_memory]
+            yield _joined(parts, torch.tensor(flags))
+
+    def test(self) -> Iterator[Rows]:
+        for clip in self.protocol.test_clips(self.store.clips):
+            yield self._rows([(clip.key, frame) for frame in range(self._frames(clip.key))], "test")
+
+    def _frames(self, key: str) -> int:
+        return len(self.store.features(key).masks)
+
+    def _rows(self, chosen: Sequence[tuple[str, int]], role: Role) -> Rows:
+        table = torch.from_numpy(label_table(self.protocol, self.store.classes, self.task, role)).long()
+        found = [(self.store.features(key), frame) for key, frame in chosen]
+        levels = len(found[0][0].inputs.pictures)
+        pictures = tuple(torch.stack([one.inputs.pictures[n][frame] for one, frame in found]) for n in range(levels))
+        sounds = torch.stack([one.inputs.sounds[0][frame] for one, frame in found])
+        masks = torch.stack([one.masks[frame] for one, frame in found])
+        flags = torch.tensor([[False, *(name in self._sounding[key] for name in self._order)] for key, _ in chosen])
+        return Rows(
+            inputs=Inputs(pictures, (sounds,), encoded=True),
+            labels=table[masks.long()],
+            clips=tuple(key for key, _ in chosen),
+            frames=tuple(frame for _, frame in chosen),
+            rehearsed=torch.zeros(len(chosen), dtype=torch.bool),
+            classes=flags,
+        )
+
+
+def _joined(parts: Sequence[Rows], rehearsed: torch.Tensor) -> Rows:
+    def cat(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(list(tensors))
+
+    levels = range(len(parts[0].inputs.pictures))
+    return Rows(
+        inputs=Inputs(
+            tuple(cat(part.inputs.pictures[n] for part in parts) for n in levels),
+            (cat(part.inputs.sounds[0] for part in parts),),
+            encoded=True,
+        ),
+        labels=cat(part.labels for part in parts),
+        clips=tuple(clip for part in parts for clip in part.clips),
+        frames=tuple(frame for part in parts for frame in part.frames),
+        rehearsed=rehearsed,
+        classes=cat(part.classes for part in parts),
+    )
