@@ -56,7 +56,7 @@ class MediaSource:
         self._clock = clock
         self._rate: Rate = rate or ("realtime" if self._place.network else "fast")
         self._rate_hz = rate_hz
-        self._rounds_left = loops
+        self._loops = self._rounds_left = loops
         self._timeout_s = timeout_s
         self.counters = counters if counters is not None else Counters()
         self.counters.declare(FRAMES_CORRUPT, FRAMES_SKIPPED, SOUND_CORRUPT, UNREADABLE)
@@ -79,6 +79,8 @@ class MediaSource:
     def open(self) -> None:
         """Opens it; again after a loss: a file on a server goes on where it broke off."""
         self.close()
+        if self._at_end:
+            self._position_ns, self._rounds_left = None, self._loops
         opened = open_media(self._place, self._timeout_s)
         opened.video.thread_type = "AUTO" if self._rate == "fast" else "SLICE"  # threads by frame hold frames back
         self._opened = opened

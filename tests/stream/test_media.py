@@ -313,6 +313,15 @@ def test_it_can_be_closed_twice_and_opened_again(tmp_path: Path) -> None:
     assert any(isinstance(item, VideoFrame) for item in source.step())
 
 
+def test_after_its_end_it_can_be_played_again_from_the_start(tmp_path: Path) -> None:
+    source = MediaSource(str(write_clip(tmp_path / "a.mp4")), rate_hz=RATE_HZ, clock=ManualClock(), rate="fast")
+    counts = []
+    for _ in range(2):
+        source.open()
+        counts.append(sum(isinstance(item, VideoFrame) for item in _rest_of(source)))
+    assert counts == [30, 30]
+
+
 def test_a_file_is_fast_and_a_url_is_live_by_default(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4")
     assert not MediaSource(str(path), rate_hz=RATE_HZ, clock=ManualClock()).live
