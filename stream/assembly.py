@@ -17,6 +17,7 @@ from cavs.stream.counters import Counters
 from cavs.stream.health import Health
 from cavs.stream.inbox import Inbox, Strategy
 from cavs.stream.objects import ObjectFinder
+from cavs.stream.offsets import stored_offset_ms
 from cavs.stream.pipeline import Parts
 from cavs.stream.publisher import Publisher
 from cavs.stream.settings import StreamSettings
@@ -154,7 +155,7 @@ def assemble(
         staleness_ns=round(settings.staleness_ms * NS_PER_MS),
         audio_wait_ns=round(settings.sound_wait_ms * NS_PER_MS),
         audio_expected=settings.mic != "none",
-        offset_ns=round(settings.offset_ms * NS_PER_MS),
+        offset_ns=round(_offset_ms(settings) * NS_PER_MS),
         counters=counters,
     )
     return Parts(
@@ -167,3 +168,11 @@ def assemble(
         clock=clock,
         virtual_time=not live,
     )
+
+
+def _offset_ms(settings: StreamSettings) -> float:
+    """What was given, else what `cavs-stream calibrate` stored for these devices, else 0."""
+    if settings.offset_ms is not None:
+        return settings.offset_ms
+    stored = None if settings.camera is None or settings.mic == "none" else stored_offset_ms(settings.camera, settings.mic)
+    return stored or 0.0

@@ -68,7 +68,10 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     inputs.add_argument("--fps", type=float, metavar="HZ", help="frame rate asked of the camera")
     inputs.add_argument("--fourcc", metavar="CODE", help="pixel format asked of the camera, for example MJPG")
     inputs.add_argument(
-        "--offset-ms", type=float, metavar="MS", help="constant camera/microphone offset: see cavs-stream calibrate"
+        "--offset-ms",
+        type=float,
+        metavar="MS",
+        help="constant camera/microphone offset; default: what cavs-stream calibrate stored",
     )
     inputs.add_argument(
         "--staleness-ms", type=float, metavar="MS", help="frames older than this are dropped and counted (live)"

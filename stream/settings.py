@@ -36,7 +36,8 @@ class StreamSettings(BaseModel):
     min_area: float = Field(0.001, ge=0, lt=1)
 
     # Synchronisation.
-    offset_ms: float = Field(0.0, ge=-2000, le=2000)
+    offset_ms: float | None = Field(None, ge=-2000, le=2000)
+    """None: what cavs-stream calibrate stored for these devices, else 0."""
     staleness_ms: float = Field(500.0, gt=0)
     sound_wait_ms: float = Field(120.0, ge=0)
 
