@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     with Progress(*columns) as progress:
         for seed in args.seeds:
             bench = prepare(args, seed)
+            for gap in bench.gaps:
+                progress.console.print(f"{bench.protocol.name}: {gap}")
             bar = progress.add_task(f"{args.method}, seed {seed}", total=len(bench.protocol.tasks))
             bench.after_task = partial(_show, progress, bar)
             record = bench.run()

@@ -72,7 +72,7 @@ class BenchRun:
         clock: Clock,
         after_task: Callable[[int], None] = lambda task: None,
     ) -> None:
-        check_clips(protocol, store.clips)
+        self.gaps = check_clips(protocol, store.clips)
         self.plan, self.protocol, self.store, self.segmenter = plan, protocol, store, segmenter
         self.out, self.clock, self.after_task = out, clock, after_task
         self.method = make_method(plan.method, plan.options)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cavs.adapt.bench.cavs_splits import SCENARIOS, SPLITS, cavs_protocol, class_steps
-from cavs.adapt.bench.protocols import Scenario
+from cavs.adapt.bench.protocols import Scenario, check_clips
 from cavs.adapt.data.metadata import read_avss_rows
 from cavs.adapt.data.palette import AVSS_CLASSES
 
@@ -119,3 +119,9 @@ def test_cis_65_ss_has_a_task_without_test_clips() -> None:
     clips, protocol = listed_clips(), cavs_protocol("cis", "65-ss")
     assert len(protocol.train_clips(clips, 1)) == 40
     assert [len(protocol.clips_with(clips, 1, split)) for split in ("val", "test")] == [1, 0]
+    assert check_clips(protocol, clips) == ["task 1: no test clip of its classes: no score of its own"]
+
+
+def test_five_classes_of_cim_have_no_training_clip() -> None:
+    (line,) = check_clips(cavs_protocol("cim", "60-10"), listed_clips())
+    assert line == ("task 0: no training clip of bus, helicopter, leopard, missile-rocket, squirrel: they cannot be learned")
