@@ -24,8 +24,9 @@ def test_a_candidate_is_chosen_and_what_it_was_chosen_from_is_told(drawn: Ingred
 
 def test_a_network_that_marks_everywhere_is_given_the_highest_threshold(drawn: Ingredients) -> None:
     network = small_network()
-    network.decoder.sounding.weight.data.zero_()
-    network.decoder.sounding.bias.data.fill_(1.2)  # probability .77 everywhere: above all candidates but the last
+    network.get_parameter("decoder.sounding.weight").data.zero_()
+    # Probability .77 everywhere: above all candidates but the last.
+    network.get_parameter("decoder.sounding.bias").data.fill_(1.2)
     network.matching.match_gain.data.zero_()
     assert calibrate(network, source(drawn), frames=2, seed=0).sounding == CANDIDATES[-1]
 

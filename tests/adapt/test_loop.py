@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from cavs.adapt.data.ingredients import Ingredients
@@ -88,7 +88,7 @@ def test_what_learns_rarely_has_a_gradient_only_in_its_steps(drawn: Ingredients,
         learning.network.zero_grad(set_to_none=True)
         thaw(learning.network, thawed)
         terms = TrainingStep(learning.network, config)(learning.batches[0])
-        torch.stack(list(terms.values())).sum().backward()
+        torch.autograd.backward(_sum(terms))
         assert (early.grad is not None) == thawed
         assert late.grad is not None
 
@@ -102,9 +102,9 @@ def test_rates_rise_in_a_line_and_fall_to_a_hundredth(small_config: Make) -> Non
 
 def test_two_processes_have_the_gradients_of_one_with_both_batches(small_config: Make, tmp_path: Path) -> None:
     config = small_config(loss={"hidden_class": 0.0})
-    mp.spawn(_one_of_two, (str(tmp_path), config.model_dump_json()), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(_one_of_two, (str(tmp_path), config.model_dump_json()), nprocs=2)  # type: ignore[no-untyped-call]
     step = _step(config)
-    _sum(step(_joined(_batch(config, 0), _batch(config, 1)))).backward()
+    torch.autograd.backward(_sum(step(_joined(_batch(config, 0), _batch(config, 1)))))
     shared = torch.load(tmp_path / "gradients.pt", weights_only=True)
     own = {name: p.grad for name, p in step.network.named_parameters() if p.grad is not None}
     assert own.keys() == shared.keys()
@@ -118,7 +118,7 @@ def _one_of_two(rank: int, folder: str, settings: str) -> None:
     config = TrainConfig.model_validate_json(settings)
     step = _step(config)
     wrapped = DistributedDataParallel(step, find_unused_parameters=True)
-    _sum(wrapped(_batch(config, rank))).backward()
+    torch.autograd.backward(_sum(wrapped(_batch(config, rank))))
     if rank == 0:
         gradients = {name: p.grad for name, p in step.network.named_parameters() if p.grad is not None}
         torch.save(gradients, Path(folder) / "gradients.pt")
