@@ -10,6 +10,7 @@ mIoU, AVSS     IoU per frame and class, mean over the frames in which the class 
 Mask mass      share of the frame's pixels that are marked; for frames where nothing may be marked.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -115,11 +116,14 @@ class ClassScores:
         iou = self.iou_by_class()[self.confusion.sum(1)[2:] > 0]
         return float(iou.mean()) if len(iou) else float("nan")
 
-    def miou_avss(self, background: bool = False) -> float:
-        """Per frame and class, then over frames, then over classes; never occurring counts 0. `background` adds label 0."""
-        rows = self._frame_iou / np.maximum(self._frame_occurs, 1)
-        kept = np.concatenate([rows[:1], rows[2:]]) if background else rows[2:]
-        return float(kept.mean())
+    def miou_avss(self, rows: Sequence[int] | None = None, background: bool = False) -> float:
+        """Per frame and class, then over frames, then over classes; one that never occurs counts 0.
+
+        rows: the classes that could occur, by default all. background: label 0 is one more class.
+        """
+        means = self._frame_iou / np.maximum(self._frame_occurs, 1)
+        kept = [0] * background + [row + 2 for row in (range(self.classes) if rows is None else rows)]
+        return float(means[kept].mean())
 
 
 def mask_mass(marked: Bools) -> Floats:

@@ -62,13 +62,15 @@ class CaseSource:
         """`count` cases of one scenario; classes take turns. Each is a function of (seed, scenario, its number)."""
         if name not in MARKED + EMPTY:
             raise ValueError(f"scenario {name!r}; known: {', '.join(MARKED + EMPTY)}")
-        first = self._real_classes() if name == "real" else self.classes
+        first = self.leading_classes(name)
         for number in range(count if first else 0):
             rng = np.random.default_rng([seed, (MARKED + EMPTY).index(name), number])
             yield self._case(name, first[number % len(first)], rng)
 
-    def _real_classes(self) -> tuple[str, ...]:
-        return tuple(name for name in self.classes if name in self.ingredients.scenes_by_class)
+    def leading_classes(self, name: str) -> tuple[str, ...]:
+        """The classes that take turns in a scenario: all, or those that a real scene shows."""
+        able = self.ingredients.scenes_by_class if name == "real" else self.classes
+        return tuple(cls for cls in self.classes if cls in able)
 
     def _case(self, name: str, leading: str, rng: np.random.Generator) -> Case:
         others = [cls for cls in self.classes if cls != leading]

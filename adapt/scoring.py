@@ -23,6 +23,7 @@ class ScenarioScores:
 
     name: str
     class_names: tuple[str, ...]
+    rows: tuple[int, ...]  # of the classes that could occur
     classes: ClassScores = field(init=False)
     iou: list[float] = field(default_factory=list)
     mass: list[float] = field(default_factory=list)
@@ -56,8 +57,8 @@ class ScenarioScores:
             "binary_iou": _mean(self.iou),
             "binary_iou_standard_error": float(np.std(self.iou) / max(1, len(self.iou)) ** 0.5),
             "class_miou_dataset": self.classes.miou_dataset(),
-            "class_miou_avss": self.classes.miou_avss(),
-            "class_miou_avss_with_background": self.classes.miou_avss(background=True),
+            "class_miou_avss": self.classes.miou_avss(self.rows),
+            "class_miou_avss_with_background": self.classes.miou_avss(self.rows, background=True),
             "max_f": max_f(curves),
             "max_f_reference_batches": max_f(curves, REFERENCE_BATCH),
             "swapped_iou": _mean(self.swapped_iou) if self.swapped_iou else None,
@@ -74,7 +75,7 @@ def score(
     """Runs the scenarios on composed cases. The network must be in evaluation mode."""
     results = {}
     for name in scenarios:
-        scores = ScenarioScores(name, network.class_names)
+        scores = ScenarioScores(name, network.class_names, tuple(source.rows[cls] for cls in source.leading_classes(name)))
         for batch in _batches(source.cases(name, frames, seed)):
             said = answer(network, np.stack([c.frame for c in batch]), np.stack([c.sound for c in batch]))
             for case, labels, confidence in zip(batch, said.labels, said.confidence, strict=True):

@@ -77,3 +77,10 @@ def test_shapes_that_differ_and_labels_past_the_classes_are_refused() -> None:
         binary_iou(np.zeros((1, 2, 2), np.bool_), np.zeros((1, 2, 3), np.bool_))
     with pytest.raises(ValueError, match="label of 9"):
         ClassScores(2).add(np.full((1, 1), 9, np.uint8), np.zeros((1, 1), np.uint8))
+
+
+def test_classes_that_could_not_occur_do_not_lower_the_avss_mean() -> None:
+    scores = ClassScores(4)
+    scores.add(np.array([[2, 5]], np.uint8), np.array([[2, 5]], np.uint8))
+    assert scores.miou_avss() == pytest.approx(2 / 4)
+    assert scores.miou_avss(rows=(0, 3)) == pytest.approx(1.0)
