@@ -130,12 +130,13 @@ def main(argv: list[str]) -> int:
 
 @contextlib.contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends watching as Ctrl-C does: what was asked for is saved."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    """SIGTERM ends watching as Ctrl-C does: what was asked for is saved. So does SIGINT where a shell had it ignored (`&`)."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

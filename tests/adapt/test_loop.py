@@ -65,14 +65,14 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_batch(drawn: Ingredients, small_config: Make, tmp_path: Path) -> None:
-    learning = trainer(drawn, small_config(), tmp_path)
+    learning = trainer(drawn, small_config(steps=4), tmp_path)  # kept after every second step
 
     def poison(report: StepReport) -> None:
-        if report.step == 2:
+        if report.step == 3:
             with torch.no_grad():
                 learning.network.decoder.sounding.weight.fill_(float("nan"))
 
-    with pytest.raises(TrainingStopped, match=r"step 3: loss .*nan.*batch \(seed 0, process 0, step 2\).*are from before it"):
+    with pytest.raises(TrainingStopped, match=r"step 4: loss .*nan.*batch \(seed 0, process 0, step 3\).*are from before it"):
         learning.run(poison)
     kept = RunFolder(tmp_path).newest()
     assert kept is not None
