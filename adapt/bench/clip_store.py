@@ -1,6 +1,7 @@
 """Clips as frozen encoders have them, on disk, behind a wall: a task reads what its method may read and nothing else."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -15,7 +17,7 @@ from cavs.adapt.bench.network_segmenter import NetworkSegmenter
 from cavs.adapt.data.clip import ANNOTATED_AT_S
 from cavs.adapt.data.clip_set import ClipSet, LabelledClip
 from cavs.adapt.methods.method import Inputs
-from cavs.runtime.errors import DataRejected
+from cavs.runtime.errors import DataRejected, TrainingStopped
 
 STRIDE = 4
 KEPT_OPEN = 256  # clips whose features stay in memory
@@ -90,10 +92,14 @@ class ClipStore:
         tensors = {f"level{n}": level.half().contiguous() for n, level in enumerate(encoded.pictures)}
         half = STRIDE // 2
         masks = np.ascontiguousarray(clip.masks[frames][:, half::STRIDE, half::STRIDE])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        save_file({**tensors, "tokens": encoded.sounds[0].half().contiguous(), "masks": torch.from_numpy(masks)}, partial)
-        partial.rename(file)
+        tensors |= {"tokens": encoded.sounds[0].half().contiguous(), "masks": torch.from_numpy(masks)}
+        partial = file.with_suffix(f".{os.getpid()}")  # runs that share a cache may encode the same clip at once
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, partial)
+            partial.rename(file)
+        except (OSError, SafetensorError) as error:
+            raise TrainingStopped(f"{file}: features not written ({error}); finished tasks are kept, run again") from error
 
 
 def sound_before(clip: LabelledClip, frame: int, samples: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

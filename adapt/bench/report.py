@@ -72,6 +72,9 @@ COLUMNS: dict[str, Callable[[RunRecord, ResultsMatrix], float]] = {
     "time (s)": lambda run, _: run.seconds,
 }
 
+WHOLE = ("memory (clips)", "time (s)")
+"""Columns that are shown without decimals."""
+
 
 def read_runs(folder: Path) -> list[RunRecord]:
     """Every finished run below a folder. DataRejected if there is none, or one cannot be read."""
@@ -120,7 +123,7 @@ def spread(values: Sequence[float]) -> Spread:
 def to_markdown(table: Table) -> str:
     header = "| method | " + " | ".join(table.columns) + " | seeds |"
     rule = "|---" * (len(table.columns) + 2) + "|"
-    rows = [f"| {label} | " + " | ".join(map(_text, cells)) + f" | {cells[0].n} |" for label, cells in table.rows]
+    rows = [f"| {label} | " + " | ".join(_texts(table, cells)) + f" | {cells[0].n} |" for label, cells in table.rows]
     return "\n".join([f"**{table.title}**", "", header, rule, *rows]) + "\n"
 
 
@@ -138,7 +141,7 @@ def to_csv(table: Table) -> str:
 def to_latex(table: Table) -> str:
     """For booktabs."""
     rows = [
-        " & ".join([_escaped(label), *(_text(cell).replace("±", "$\\pm$") for cell in cells)]) + r" \\"
+        " & ".join([_escaped(label), *(text.replace("±", "$\\pm$") for text in _texts(table, cells))]) + r" \\"
         for label, cells in table.rows
     ]
     head = " & ".join(["method", *map(_escaped, table.columns)]) + r" \\"
@@ -147,10 +150,13 @@ def to_latex(table: Table) -> str:
     return "\n".join([f"% {table.title}", rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"]) + "\n"
 
 
-def _text(cell: Spread) -> str:
+def _texts(table: Table, cells: Sequence[Spread]) -> list[str]:
+    return [_text(cell, 0 if name in WHOLE else 3) for name, cell in zip(table.columns, cells, strict=True)]
+
+
+def _text(cell: Spread, digits: int) -> str:
     if math.isnan(cell.mean):
         return "-"
-    digits = 3 if abs(cell.mean) < 10 else 0
     deviation = f" ± {cell.deviation:.{digits}f}" if cell.n > 1 else ""
     return f"{cell.mean:.{digits}f}{deviation}"
 

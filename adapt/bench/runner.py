@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cavs.adapt.bench.clip_store import ClipStore
@@ -158,7 +159,7 @@ class BenchRun:
             progress = {"rows": self.rows, "seconds": self.seconds, "sizes": self.segmenter.classifier.sizes}
             _write(partial / "progress.json", json.dumps(progress))
             partial.rename(target)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise TrainingStopped(f"{target}: not written ({error}); the tasks before it are kept, run again") from error
 
     def _resume(self) -> int:

@@ -138,6 +138,12 @@ def test_a_folder_takes_one_plan_and_one_run_at_a_time(data: Path, cache: Path, 
         bench(data, cache, tmp_path, "fine-tuning", again).run()
 
 
+def test_a_cache_that_cannot_be_written_stops_the_run_in_one_line(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(TrainingStopped, match="features not written"):
+        bench(data, tmp_path / "cache", tmp_path / "run", "fine-tuning").run()
+
+
 def test_clips_of_earlier_tasks_cannot_be_read_by_an_exemplar_free_method(data: Path, cache: Path) -> None:
     segmenter = NetworkSegmenter(small_network())
     store = ClipStore([read_avss(data, size_px=SIDE)], segmenter, cache)
