@@ -2,11 +2,15 @@
 
 import argparse
 import importlib
+import os
 import sys
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 from cavs.runtime.errors import CavsError, ConfigError
 from cavs.stream.settings import DEFAULT_BIND, StreamSettings, read_settings, settings_from
+from cavs.stream.source import CAPTURE_THREAD
 
 COMMANDS = {
     "devices": ("cavs.stream.devices", "list cameras and microphones and what their time stamps are worth"),
@@ -152,5 +156,18 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def command() -> NoReturn:
+    """The console script. A device that hangs in its driver must not take the exit code with it.
+
+    PortAudio aborts the process if Python ends while a thread is inside it.
+    """
+    code = main()
+    if any(thread.name.startswith(CAPTURE_THREAD) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -10,6 +10,8 @@ from cavs.runtime.errors import SourceError
 from cavs.stream.inbox import Inbox, Item
 from cavs.stream.items import SourceEvent
 
+CAPTURE_THREAD = "capture "
+"""What the names of capture threads begin with."""
 STOP_S = 1.0
 """How long stop() waits for a source that is inside a blocking read."""
 NAP_NS = 50 * NS_PER_MS
@@ -142,7 +144,7 @@ class CaptureThread:
         self._inbox = inbox
         self._stopping = threading.Event()
         # A daemon: a read that hangs in a driver must not keep the process alive.
-        self._thread = threading.Thread(target=self._run, name=f"capture {source.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=CAPTURE_THREAD + source.name, daemon=True)
 
     def start(self) -> None:
         """Opens the source and begins to read, both in the thread."""
