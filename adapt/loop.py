@@ -52,18 +52,16 @@ class Trainer:
     notes: dict[str, Any] = field(default_factory=dict)  # goes into progress.json: best score so far
     average: RunningMean = field(init=False)
     optimiser: torch.optim.Optimizer = field(init=False)
-    _wrapped: nn.Module = field(init=False)
-    _scaler: torch.amp.GradScaler = field(init=False)
+    wrapped: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
         learned = TrainingStep(self.network, self.config)
-        self._wrapped = learned
+        self.wrapped = learned
         if dist.is_available() and dist.is_initialized():
             # Rows hidden from the table and frozen stages leave parameters without a gradient in some steps.
-            self._wrapped = DistributedDataParallel(learned, find_unused_parameters=True)
+            self.wrapped = DistributedDataParallel(learned, find_unused_parameters=True)
         self.optimiser = torch.optim.AdamW(parameter_groups(self.network, self.config), fused=True)
         self.average = RunningMean(self.network, self.config.optimiser.average_decay)
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.config.precision == "float16")
 
     def resume(self) -> bool:
         """Takes up the newest state of the folder; False when there is none."""
@@ -115,28 +113,25 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         try:
             with mixed_precision(self.device, self.config):
-                terms = self._wrapped(batch.to(self.device))
+                terms = self.wrapped(batch.to(self.device))
             loss = torch.stack(list(terms.values())).sum()
-            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
         except (torch.cuda.OutOfMemoryError, MemoryError) as error:
             raise TrainingStopped(self._no_room(error)) from error
         except RuntimeError as error:
             if "can't allocate memory" not in str(error):
                 raise
             raise TrainingStopped(self._no_room(error)) from error
-        self._scaler.unscale_(self.optimiser)
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip_norm))
         value = float(loss.detach())
         self._check(value, norm, terms)
-        self._scaler.step(self.optimiser)
-        self._scaler.update()
+        self.optimiser.step()
         self.step += 1
         self.average.update(self.network, self.step)
         return StepReport(self.step, {name: float(term.detach()) for name, term in terms.items()}, value, norm)
 
     def _check(self, loss: float, norm: float, terms: dict[str, Tensor]) -> None:
-        # A scaler that finds an overflow skips the step and halves its scale: only a loss that is no number is the end.
-        if math.isfinite(loss) and (math.isfinite(norm) or self._scaler.is_enabled()):
+        if math.isfinite(loss) and math.isfinite(norm):
             return
         said = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
         kept = f"; the states in {self.folder.path / 'steps'} are from before it" if self.folder else ""
@@ -199,7 +194,7 @@ def thaw(network: Network, thawed: bool) -> None:
 def mixed_precision(device: torch.device, config: TrainConfig) -> AbstractContextManager[None]:
     if config.precision == "float32":
         return nullcontext()
-    context: AbstractContextManager[None] = torch.autocast(device.type, getattr(torch, config.precision))
+    context: AbstractContextManager[None] = torch.autocast(device.type, torch.bfloat16)
     return context
 
 

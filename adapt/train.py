@@ -113,12 +113,10 @@ def take_over(network: Network, rows: Sequence[str], known: Network) -> None:
 
 
 def pick_device(config: TrainConfig, rank: int = 0) -> torch.device:
-    """Where to train. ConfigError when CUDA is asked for and not there, or float16 would run on a CPU."""
+    """Where to train. ConfigError when CUDA is asked for and not there."""
     has_cuda = torch.cuda.is_available()
     if config.device == "cuda" and not has_cuda:
         raise ConfigError("device cuda: torch sees none; give device cpu or install torch with CUDA")
     if config.device == "cpu" or not has_cuda:
-        if config.precision == "float16":
-            raise ConfigError("precision float16 on a CPU: give bfloat16 or float32")
         return torch.device("cpu")
     return torch.device("cuda", rank % torch.cuda.device_count())

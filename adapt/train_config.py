@@ -89,7 +89,7 @@ class TrainConfig(_Frozen):
     steps: Count = 20_000
     seed: int = 0
     mute: bool = False  # train without ears: the visual-only ablation
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"  # float16 would overflow in the power of the spectrum
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0  # of torch on a CPU; 0 keeps torch's own choice
     loaders: Annotated[int, Field(ge=0)] = 1  # processes that compose ahead; 0 composes in the training process

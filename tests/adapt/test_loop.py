@@ -150,3 +150,21 @@ def _joined(one: Batch, other: Batch) -> Batch:
 
 def _sum(terms: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack(list(terms.values())).sum()
+
+
+def test_memory_that_runs_out_is_said_with_what_to_lower(drawn: Ingredients, small_config: Make) -> None:
+    learning = trainer(drawn, small_config())
+
+    class Greedy(TrainingStep):
+        def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
+            raise MemoryError("cannot allocate 1 TiB")
+
+    learning.wrapped = Greedy(learning.network, learning.config)
+    with pytest.raises(TrainingStopped, match=r"step 1: out of memory on cpu with 2 scenes .*; lower pairing\.scenes .*1 TiB"):
+        learning.run(lambda report: None)
+
+
+def test_bfloat16_learns_too(drawn: Ingredients, small_config: Make) -> None:
+    losses: list[float] = []
+    trainer(drawn, small_config(precision="bfloat16", steps=1)).run(lambda report: losses.append(report.loss))
+    assert 0 < losses[0] < 20
