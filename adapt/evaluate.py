@@ -32,8 +32,16 @@ def run(args: argparse.Namespace) -> int:
     report["notes"] = checkpoint.notes
     report["calibration"] = calibration or checkpoint.notes.get("calibration")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
+    args.out.write_text(readable(report) + "\n")
     return 0
+
+
+def readable(value: object, levels: int = 2) -> str:
+    """JSON with a line for each member of the outer levels; what lies deeper, long lists mostly, stays on its line."""
+    if levels == 0 or not isinstance(value, dict):
+        return json.dumps(value, allow_nan=False)
+    lines = (f"{json.dumps(key)}: {readable(inner, levels - 1)}" for key, inner in value.items())
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def calibrate_on_val(network: Network, args: argparse.Namespace) -> dict[str, Any]:
