@@ -42,12 +42,18 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        (path / "steps").mkdir(parents=True, exist_ok=True)
-        for torn in (path / "steps").glob(".*"):
+        try:
+            (path / "steps").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingStopped(f"{path}: cannot be written to ({error.strerror}); give another --out") from error
+
+    def clear_torn(self) -> None:
+        """Removes what a killed run left half done. For the one process that writes, before it does."""
+        for torn in (self.path / "steps").glob(".*"):
             shutil.rmtree(torn)
-        former = path / ".best.former"
-        if former.exists() and not (path / "best").exists():
-            former.rename(path / "best")
+        former = self.path / ".best.former"
+        if former.exists() and not (self.path / "best").exists():
+            former.rename(self.path / "best")
 
     def pin_config(self, config: Mapping[str, Any]) -> None:
         """Writes the config, or checks that the one there is the same. TrainingStopped names what differs."""
@@ -104,15 +110,20 @@ class RunFolder:
 
     def _write(self, target: Path, saved: Saved) -> None:
         partial = target.with_name(f".{target.name}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        save_file(_plain(saved.weights), partial / "weights.safetensors")
-        save_file(_plain(saved.average), partial / "average.safetensors")
-        if saved.optimiser:
-            torch.save(saved.optimiser, partial / "optimiser.pt")
-        _write_whole(partial / "progress.json", json.dumps(saved.progress, indent=2) + "\n")
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            save_file(_plain(saved.weights), partial / "weights.safetensors")
+            save_file(_plain(saved.average), partial / "average.safetensors")
+            if saved.optimiser:
+                torch.save(saved.optimiser, partial / "optimiser.pt")
+            _write_whole(partial / "progress.json", json.dumps(saved.progress, indent=2) + "\n")
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        except (OSError, SafetensorError) as error:
+            raise TrainingStopped(
+                f"{target}: not written ({error}); the states kept before are untouched, free some room"
+            ) from error
 
 
 def _read(folder: Path) -> Saved:

@@ -40,6 +40,9 @@ def train(config: TrainConfig, out: Path, console: Console | None = None) -> Pat
     network = start_network(config).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     ingredients = load_sets(config.ingredients, "train", config.exclude, config.unheard)
     folder = RunFolder(out)
+    if rank == 0:
+        folder.clear_torn()
+        folder.pin_config(config.model_dump(mode="json"))
     trainer = Trainer(network, config, Pairings(ingredients, config, network.config, rank), device, folder)
     trainer.writes = rank == 0
     trainer.resume()
@@ -48,7 +51,6 @@ def train(config: TrainConfig, out: Path, console: Console | None = None) -> Pat
     if rank != 0:
         trainer.run(lambda report: None)
         return None
-    folder.pin_config(config.model_dump(mode="json"))
     val = load_sets(config.ingredients, "val", config.exclude, config.unheard)
     with TrainLog(out, config.steps, console) as log:
 

@@ -48,7 +48,9 @@ def test_a_state_half_written_by_a_killed_run_is_cleared_away(tmp_path: Path) ->
     folder = RunFolder(tmp_path)
     folder.keep(state(1))
     (tmp_path / "steps" / ".00000002").mkdir()
-    newest = RunFolder(tmp_path).newest()
+    again = RunFolder(tmp_path)
+    again.clear_torn()
+    newest = again.newest()
     assert newest is not None
     assert newest.progress["step"] == 1
     assert not (tmp_path / "steps" / ".00000002").exists()
@@ -57,7 +59,9 @@ def test_a_state_half_written_by_a_killed_run_is_cleared_away(tmp_path: Path) ->
 def test_a_best_state_set_aside_by_a_killed_exchange_is_put_back(tmp_path: Path) -> None:
     RunFolder(tmp_path).keep_best(state(1))
     (tmp_path / "best").rename(tmp_path / ".best.former")  # killed between the two renames
-    best = RunFolder(tmp_path).best()
+    again = RunFolder(tmp_path)
+    again.clear_torn()
+    best = again.best()
     assert best is not None
     assert best.progress["step"] == 1
 
@@ -68,3 +72,20 @@ def test_other_settings_than_those_of_the_run_are_refused_by_name(tmp_path: Path
     folder.pin_config({"seed": 1, "steps": 5})
     with pytest.raises(TrainingStopped, match="differs in seed; give another --out"):
         folder.pin_config({"seed": 2, "steps": 5})
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingStopped, match=r"file: cannot be written to \(.*\); give another --out"):
+        RunFolder(tmp_path / "file")
+
+
+def test_a_state_that_cannot_be_written_leaves_those_before(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.keep(state(1))
+    (tmp_path / "steps" / ".00000002").write_text("in the way")
+    with pytest.raises(TrainingStopped, match="00000002: not written .*states kept before are untouched"):
+        folder.keep(state(2))
+    newest = folder.newest()
+    assert newest is not None
+    assert newest.progress["step"] == 1
