@@ -84,7 +84,7 @@ def test_a_state_that_cannot_be_written_leaves_those_before(tmp_path: Path) -> N
     folder = RunFolder(tmp_path)
     folder.keep(state(1))
     (tmp_path / "steps" / ".00000002").write_text("in the way")
-    with pytest.raises(TrainingStopped, match="00000002: not written .*states kept before are untouched"):
+    with pytest.raises(TrainingStopped, match=r"00000002: not written .*states kept before are untouched"):
         folder.keep(state(2))
     newest = folder.newest()
     assert newest is not None
