@@ -75,7 +75,7 @@ class Rig:
 
     def heard(self, kind: type) -> list[object]:
         """What came of this kind until nothing comes any more."""
-        came = []
+        came: list[object] = []
         while (message := self.subscriber.receive(300)) is not None:
             if isinstance(message, kind):
                 came.append(message)
