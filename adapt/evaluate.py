@@ -3,37 +3,70 @@
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from cavs.adapt.calibration import calibrate
-from cavs.adapt.data.ingredients import Ingredients
+from cavs.adapt.data.ingredients import RATE_HZ, Ingredients
 from cavs.adapt.ingredient_sets import load_sets
-from cavs.adapt.model.checkpoint import load_checkpoint, save_checkpoint
+from cavs.adapt.learn.from_bundle import network_from_bundle
+from cavs.adapt.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cavs.adapt.model.network import Network
 from cavs.adapt.onset import onset_latency
 from cavs.adapt.scenarios import CaseSource
 from cavs.adapt.scoring import score
-from cavs.runtime.errors import DataRejected
+from cavs.runtime.bundle import read_bundle
+from cavs.runtime.errors import ConfigError, DataRejected
 
 CALIBRATION_FRAMES = 96  # per scenario: val holds few photographs, more frames would only repeat them
 
 
 def run(args: argparse.Namespace) -> int:
     """What `cavs-adapt evaluate` does with its options."""
-    checkpoint = load_checkpoint(args.checkpoint)
+    checkpoint = _open(args.checkpoint)
     network = checkpoint.network.eval()
     calibration = None
     if args.calibrate:
+        if args.checkpoint.is_dir():
+            raise ConfigError(
+                f"{args.checkpoint}: --calibrate writes thresholds, and a bundle is never edited; give a checkpoint"
+            )
         calibration = calibrate_on_val(network, args)
         save_checkpoint(network, args.checkpoint, {**checkpoint.notes, "calibration": calibration})
+    if args.heard_seconds is not None:
+        longest = network.config.sound_samples / RATE_HZ
+        if not 0 < args.heard_seconds <= longest:
+            raise ConfigError(f"--heard-seconds {args.heard_seconds:g}: more than 0 and at most {longest:g} expected")
+        hear_only(network, args.heard_seconds)
     report = evaluate(network, args)
+    report["heard_seconds"] = args.heard_seconds
     report["notes"] = checkpoint.notes
     report["calibration"] = calibration or checkpoint.notes.get("calibration")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(readable(report) + "\n")
     return 0
+
+
+def _open(path: Path) -> Checkpoint:
+    """A checkpoint, or what a bundle's graph was made from."""
+    if not path.is_dir():
+        return load_checkpoint(path)
+    bundle = read_bundle(path)
+    notes = bundle.manifest.provenance.get("training", {})
+    return Checkpoint(network_from_bundle(bundle), {"bundle": bundle.id, **(notes if isinstance(notes, dict) else {})})
+
+
+def hear_only(network: Network, seconds: float) -> None:
+    """From now on the network hears silence before the newest `seconds` of every window."""
+
+    def shorten(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        waves = given[0].clone()
+        waves[:, : waves.shape[1] - round(seconds * RATE_HZ)] = 0
+        return (waves, *given[1:])
+
+    network.audio.register_forward_pre_hook(shorten)
 
 
 def readable(value: object, levels: int = 2) -> str:
@@ -73,7 +106,7 @@ def evaluate(network: Network, args: argparse.Namespace) -> dict[str, Any]:
         "ingredients": sorted(set().union(*(scenario.sources for scenario in scores.values()))),
     }
     if args.streams:
-        report["onset"] = onset_latency(network, source, args.streams, args.seed)
+        report["onset"] = onset_latency(network, source, args.streams, args.seed, args.hop_ms / 1e3)
     return report
 
 

@@ -16,7 +16,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "evaluate", help="score a checkpoint on composed scenes", description="Scores a checkpoint on composed scenes, as JSON."
     )
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint, or a bundle")
     parser.add_argument("--ingredients", nargs="+", required=True, metavar="PATH", help="folders, or `procedural`")
     parser.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="leave out files such as 'nc/*'")
     parser.add_argument("--unheard", type=names, default=(), metavar="A,B", help="classes whose recordings are left out")
@@ -26,6 +26,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--frames", type=int, default=FRAMES, help="per scenario")
     parser.add_argument(
         "--streams", type=int, default=STREAMS, help="in which the latency of an onset is measured; 0 leaves it out"
+    )
+    parser.add_argument("--hop-ms", type=float, default=33.0, help="between two windows of those streams")
+    parser.add_argument(
+        "--heard-seconds", type=float, metavar="S", help="the network hears only the newest S seconds of its window"
     )
     parser.add_argument(
         "--strength", type=float, default=PLAIN, help=f"of the augmentation, {PLAIN} plain to {HARD} as in training"

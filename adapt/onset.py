@@ -30,9 +30,12 @@ class Onset:
     early: bool
 
 
-def onset_latency(network: Network, source: CaseSource, streams: int, seed: int) -> dict[str, Any]:
-    """JSON: median and 90th percentile over streams in which the object was found, and over all (missed = never)."""
-    onsets = [_watch(network, source, number, seed) for number in range(streams)]
+def onset_latency(network: Network, source: CaseSource, streams: int, seed: int, hop_s: float = HOP_S) -> dict[str, Any]:
+    """JSON: median and 90th percentile over streams in which the object was found, and over all (missed = never).
+
+    hop_s: from one window to the next.
+    """
+    onsets = [_watch(network, source, number, seed, hop_s) for number in range(streams)]
     found = [onset.latency_s for onset in onsets if onset.latency_s is not None]
     every = [np.inf if onset.latency_s is None else onset.latency_s for onset in onsets]
     median_of_all = float(np.median(every))
@@ -43,7 +46,7 @@ def onset_latency(network: Network, source: CaseSource, streams: int, seed: int)
         "median_ms": 1e3 * float(np.median(found)) if found else None,
         "p90_ms": 1e3 * float(np.percentile(found, 90)) if found else None,
         "median_ms_missed_as_never": 1e3 * median_of_all if np.isfinite(median_of_all) else None,
-        "hop_ms": 1e3 * HOP_S,
+        "hop_ms": 1e3 * hop_s,
         "found_iou": FOUND_IOU,
         "by_class_ms": {
             cls: [None if o.latency_s is None else round(1e3 * o.latency_s) for o in onsets if o.cls == cls]
@@ -52,18 +55,19 @@ def onset_latency(network: Network, source: CaseSource, streams: int, seed: int)
     }
 
 
-def _watch(network: Network, source: CaseSource, number: int, seed: int) -> Onset:
+def _watch(network: Network, source: CaseSource, number: int, seed: int, hop_s: float) -> Onset:
     rng = np.random.default_rng([seed, STREAM_SEED, number])
     cls = source.classes[number % len(source.classes)]
     wish = SceneWish(classes=(cls,), distractors=(0, 0), duplicates=0.0, real_scenes=0.0, strength=source.strength)
     scene = compose_scene(source.ingredients, rng, size=source.size, want=wish)
-    lead_s = source.samples / RATE_HZ + BEFORE_S
+    lead_s = source.samples / RATE_HZ + BEFORE_S + hop_s
     length = round((lead_s + AFTER_S) * RATE_HZ) + BLOCK
     line = compose_line(
         source.ingredients, rng, spans={cls: [(lead_s, length / RATE_HZ)]}, samples=length, wish=SoundWish(ambience=0.5)
     )
     began = int(np.flatnonzero(line.loud[cls])[0]) * BLOCK
-    ends = np.arange(began - round(BEFORE_S * RATE_HZ), length + 1, round(HOP_S * RATE_HZ))
+    first = began - round(rng.uniform(BEFORE_S, BEFORE_S + hop_s) * RATE_HZ)  # windows know nothing of the onset
+    ends = np.arange(first, length + 1, round(hop_s * RATE_HZ))
     windows = np.stack([line.samples[end - source.samples : end] for end in ends])
     labels = answer(network, scene.frame[None], windows).labels
     truth = np.repeat(scene.mask_of([cls])[None], len(ends), axis=0)
