@@ -10,7 +10,6 @@ import argparse
 import os
 import re
 import shutil
-import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,9 @@ from pathlib import Path
 import zmq
 import zmq.auth
 
+from cavs.runtime.curve import CLIENT, PUBLIC, SECRET, SERVER, load_public, load_secret
 from cavs.runtime.errors import ConfigError
 
-SERVER, CLIENT = "server", "client"
-PUBLIC, SECRET = ".key", ".key_secret"
 ALLOWED, CLIENTS = "allowed", "clients"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -33,15 +31,6 @@ class ServerKeys:
     public: bytes
     secret: bytes
     allowed: Path
-
-
-@dataclass(frozen=True, slots=True)
-class ClientKeys:
-    """What a subscriber needs: its own pair and the server's public key."""
-
-    public: bytes
-    secret: bytes
-    server: bytes
 
 
 def make_keys(out: Path, client: str) -> Path:
@@ -71,45 +60,14 @@ def make_keys(out: Path, client: str) -> Path:
 
 def load_server_keys(directory: Path) -> ServerKeys:
     """Raises ConfigError if a key is missing, unreadable, or readable by others, or no client is allowed."""
-    public, secret = _load_secret(directory / f"{SERVER}{SECRET}")
+    public, secret = load_secret(directory / f"{SERVER}{SECRET}")
     allowed = directory / ALLOWED
     clients = sorted(allowed.glob(f"*{PUBLIC}")) if allowed.is_dir() else []
     if not clients:
         raise ConfigError(f"{allowed}: no client key, so nobody could subscribe; run: cavs-stream keys --out {directory}")
     for path in clients:
-        _load(path)
+        load_public(path)
     return ServerKeys(public, secret, allowed)
-
-
-def load_client_keys(directory: Path) -> ClientKeys:
-    """Raises ConfigError if a key is missing, unreadable, or the secret one is readable by others."""
-    public, secret = _load_secret(directory / f"{CLIENT}{SECRET}")
-    server, _ = _load(directory / f"{SERVER}{PUBLIC}")
-    return ClientKeys(public, secret, server)
-
-
-def _load_secret(path: Path) -> tuple[bytes, bytes]:
-    public, secret = _load(path)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise ConfigError(f"{path}: mode {mode:04o} lets others read it; run: chmod 600 {path}")
-    if secret is None:
-        raise ConfigError(f"{path}: no secret key in it; make keys with: cavs-stream keys --out DIR")
-    return public, secret
-
-
-def _load(path: Path) -> tuple[bytes, bytes | None]:
-    try:
-        public, secret = zmq.auth.load_certificate(path)
-    except OSError as error:
-        reason = error.strerror or "no such file"
-        raise ConfigError(f"key {path}: {reason}; make keys with: cavs-stream keys --out DIR") from None
-    except (ValueError, UnicodeError):
-        raise ConfigError(f"key {path}: not a CURVE certificate; make keys with: cavs-stream keys --out DIR") from None
-    for key in (public, secret):
-        if key is not None and len(key) != 40:
-            raise ConfigError(f"key {path}: {len(key)} characters, 40 expected; make keys with: cavs-stream keys --out DIR")
-    return public, secret
 
 
 def _make_pair(near: Path, name: str, *, public: Path, secret: Path) -> None:

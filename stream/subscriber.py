@@ -8,9 +8,9 @@ import zmq
 import zmq.utils.monitor
 
 from cavs.runtime.clock import NS_PER_MS, Clock, MonotonicClock
+from cavs.runtime.curve import ClientKeys, load_client_keys
 from cavs.runtime.errors import ConfigError, WireError
 from cavs.stream.address import check_address
-from cavs.stream.keys import ClientKeys, load_client_keys
 from cavs.stream.masks import Masks
 from cavs.stream.wire import KINDS, MASKS, MAX_MESSAGE_BYTES, Message, topic, unpack
 

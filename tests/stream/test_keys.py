@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cavs.runtime.curve import load_client_keys
 from cavs.runtime.errors import ConfigError
-from cavs.stream.keys import load_client_keys, load_server_keys, main, make_keys
+from cavs.stream.keys import load_server_keys, main, make_keys
 
 
 def test_secret_keys_can_be_read_by_their_owner_only(tmp_path: Path) -> None:
