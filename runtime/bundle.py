@@ -22,6 +22,8 @@ from cavs.runtime.manifest import (
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "graph.onnx"
 ADAPTER_FILE = "adapter.safetensors"
+PLAN_PREFIX = "plan-"
+"""Of the names of all files that are added to a bundle after it was sealed."""
 
 MANIFEST_MAX_BYTES = 4 << 20
 """A manifest has some kilobytes; more than this is another file under its name."""
@@ -151,14 +153,15 @@ def _read_manifest(root: Path) -> BundleManifest:
 
 
 def _check_files(root: Path, manifest: BundleManifest) -> None:
-    entries = (*manifest.files, *(plan.file for plan in manifest.plans))
+    entries = (*manifest.files, *(file for plan in manifest.plans for file in plan.files))
     listed = {entry.name for entry in entries}
     if len(listed) != len(entries):
         raise BundleRejected(f"{root / MANIFEST_FILE}: names a file twice; export the bundle again")
     for name in (GRAPH_FILE, ADAPTER_FILE):
         if name not in listed:
             raise BundleRejected(f"{root / MANIFEST_FILE}: does not list {name}; export the bundle again")
-    present = {item.name for item in root.iterdir()} - {MANIFEST_FILE}
+    # A plan that was being added or replaced when the power went is named by nobody, so it is never loaded either.
+    present = {item.name for item in root.iterdir() if not item.name.startswith(PLAN_PREFIX)} - {MANIFEST_FILE}
     if strangers := sorted(present - listed):
         raise BundleRejected(f"{root / strangers[0]} is not in the manifest; a bundle is never added to: remove it")
     for entry in entries:

@@ -6,8 +6,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cavs.runtime import contract
 from cavs.runtime.adapter import Adapter
 from cavs.runtime.bundle import Bundle
+from cavs.runtime.errors import AnswerRejected, EngineError
 
 LABEL_SILENT = 0
 """Value in `Prediction.labels` of a pixel that does not sound."""
@@ -44,11 +46,15 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name on the wire: `onnx`, `tensorrt`, `rtx`."""
+        """Short name on the wire: `onnx`, `tensorrt`, `rtx`, `rtx-ort`."""
 
     @property
     def bundle(self) -> Bundle:
         """The bundle it was made from."""
+
+    @property
+    def reserve(self) -> "Engine | None":
+        """An engine of the same bundle that can go on where this one fails, or None. Ready; it has none itself."""
 
     def prepare(self, adapter: Adapter) -> PreparedAdapter:
         """Puts an adapter into buffers that `run` can use. Raises AdapterRejected if names or shapes do not fit."""
@@ -63,3 +69,33 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Frees the engine; idempotent."""
+
+
+def fill_window(
+    engine: str,
+    frame: npt.NDArray[np.uint8],
+    frame_buffer: npt.NDArray[np.uint8],
+    sound: npt.NDArray[np.float32],
+    sound_buffer: npt.NDArray[np.float32],
+) -> None:
+    """Copies a window into an engine's buffers. Raises EngineError if a shape or dtype is another."""
+    for name, seen, buffer in ((contract.FRAME, frame, frame_buffer), (contract.SOUND, sound, sound_buffer)):
+        if seen.shape != buffer.shape or seen.dtype != buffer.dtype:
+            raise EngineError(f"{engine}: {name} is {seen.dtype} {seen.shape}, expected {buffer.dtype} {buffer.shape}")
+    np.copyto(frame_buffer, frame)
+    np.copyto(sound_buffer, sound)
+
+
+def check_prediction(engine: str, bundle: Bundle, prediction: Prediction) -> None:
+    """Raises AnswerRejected if a value is not a number, or a label is of no row of the class table."""
+    presence = prediction.presence
+    if not np.isfinite(presence).all():
+        bad = int(presence.size - np.isfinite(presence).sum())
+        raise AnswerRejected(
+            f"{engine}: bundle {bundle.id[:12]} gave {bad} of {presence.size} presence scores that are not numbers"
+        )
+    largest_possible = LABEL_FIRST_CLASS + bundle.manifest.adapter.class_capacity - 1
+    if (largest := int(prediction.labels.max())) > largest_possible:
+        raise AnswerRejected(
+            f"{engine}: bundle {bundle.id[:12]} gave label {largest}, the largest possible is {largest_possible}"
+        )

@@ -86,18 +86,42 @@ class AdapterSlots(Record):
     slots: tuple[TensorSpec, ...]
 
 
+class RefitWeight(Record):
+    """One weight of a plan that takes adapters by refit: `base + B A` of this layer is written into it."""
+
+    layer: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]
+    """Of the weight in the plan, and of its base in the file beside it."""
+    dtype: Literal["float32", "float16"]
+    shape: tuple[Positive, ...]
+    turned: bool
+    """Stored as (in, out)."""
+
+
 class PlanEntry(Record):
-    """A compiled form of the graph for one family of devices. It is not part of the bundle's id."""
+    """A compiled form of the graph for one family of devices. It is not part of the bundle's id.
+
+    form: `inputs` takes the adapter as inputs; `refit` has its LoRA pairs folded into weights that can be exchanged.
+    """
 
     file: FileEntry
     target: Literal["native", "rtx"]
+    form: Literal["inputs", "refit"] = "inputs"
     precision: Literal["fp32", "fp16"]
     tensorrt_version: str
     cuda_version: str
     driver_version: str | None
     sm: tuple[str, ...]
+    base: FileEntry | None = None
+    """Of a `refit` plan: the weights without any adapter, in safetensors."""
+    refit: tuple[RefitWeight, ...] = ()
     keyed_digest: Sha256
-    """HMAC-SHA256 of the file under the key of the machine that may run it."""
+    """HMAC-SHA256 of the bundle's id and of all the above, under the key of the machine that may run it."""
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """All that it needs."""
+        return (self.file,) if self.base is None else (self.file, self.base)
 
 
 class BundleFields(Record):

@@ -11,7 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from cavs.runtime import contract
 from cavs.runtime.adapter import Adapter, check_adapter, default_adapter
 from cavs.runtime.bundle import Bundle
-from cavs.runtime.engine import LABEL_FIRST_CLASS, Prediction, PreparedAdapter
+from cavs.runtime.engine import Engine, Prediction, PreparedAdapter, check_prediction, fill_window
 from cavs.runtime.errors import BundleRejected, EngineError
 
 THREADS_MAX_BY_DEFAULT = 4
@@ -53,13 +53,14 @@ class OnnxEngine:
     """
 
     name = "onnx"
+    reserve: Engine | None = None
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.bundle = bundle
         self.threads = threads or threads_by_default()
-        self._session: onnxruntime.InferenceSession | None = load_session(bundle, self.threads)
+        self._session: onnxruntime.InferenceSession | None = self._load()
         _check_graph(self._session, bundle)
         manifest = bundle.manifest
         self._inputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in manifest.inputs[:2]}
@@ -70,7 +71,6 @@ class OnnxEngine:
             confidence=self._outputs[contract.CONFIDENCE][0],
             presence=self._outputs[contract.PRESENCE][0],
         )
-        self._label_max = LABEL_FIRST_CLASS + manifest.adapter.class_capacity - 1
         self.run(np.zeros_like(self._frame), np.zeros_like(self._sound), self.prepare(default_adapter(bundle)))
 
     def prepare(self, adapter: Adapter) -> OnnxAdapter:
@@ -87,7 +87,7 @@ class OnnxEngine:
                 values.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))
                 binding.bind_ortvalue_output(name, values[-1])
         except _ORT_ERRORS as error:
-            raise EngineError(f"onnx: adapter {adapter.id[:12]} cannot be bound: {_one_line(error)}") from error
+            raise EngineError(f"{self.name}: adapter {adapter.id[:12]} cannot be bound: {_one_line(error)}") from error
         return OnnxAdapter(adapter, self, binding, tuple(values))
 
     def run(self, frame: npt.NDArray[np.uint8], sound: npt.NDArray[np.float32], adapter: PreparedAdapter) -> Prediction:
@@ -95,15 +95,12 @@ class OnnxEngine:
         session = self._open()
         if not isinstance(adapter, OnnxAdapter) or adapter.engine is not self:
             raise ValueError("the adapter was prepared by another engine; prepare it with this one")
-        for name, seen, buffer in ((contract.FRAME, frame, self._frame), (contract.SOUND, sound, self._sound)):
-            if seen.shape != buffer.shape or seen.dtype != buffer.dtype:
-                raise EngineError(f"onnx: {name} is {seen.dtype} {seen.shape}, expected {buffer.dtype} {buffer.shape}")
-            np.copyto(buffer, seen)
+        fill_window(self.name, frame, self._frame, sound, self._sound)
         try:
             session.run_with_iobinding(adapter.binding)
         except _ORT_ERRORS as error:
-            raise EngineError(f"onnx: bundle {self.bundle.id[:12]} failed to run: {_one_line(error)}") from error
-        self._check_outputs()
+            raise EngineError(f"{self.name}: bundle {self.bundle.id[:12]} failed to run: {_one_line(error)}") from error
+        check_prediction(self.name, self.bundle, self._prediction)
         return self._prediction
 
     def close(self) -> None:
@@ -115,22 +112,13 @@ class OnnxEngine:
         """Of ONNX Runtime."""
         return str(onnxruntime.__version__)
 
+    def _load(self) -> onnxruntime.InferenceSession:
+        return load_session(self.bundle, self.threads)
+
     def _open(self) -> onnxruntime.InferenceSession:
         if self._session is None:
-            raise EngineError(f"onnx: the engine of bundle {self.bundle.id[:12]} is closed")
+            raise EngineError(f"{self.name}: the engine of bundle {self.bundle.id[:12]} is closed")
         return self._session
-
-    def _check_outputs(self) -> None:
-        presence = self._prediction.presence
-        if not np.isfinite(presence).all():
-            bad = int(presence.size - np.isfinite(presence).sum())
-            raise EngineError(
-                f"onnx: bundle {self.bundle.id[:12]} gave {bad} of {presence.size} presence scores that are not numbers"
-            )
-        if (largest := int(self._prediction.labels.max())) > self._label_max:
-            raise EngineError(
-                f"onnx: bundle {self.bundle.id[:12]} gave label {largest}, the largest possible is {self._label_max}"
-            )
 
 
 def load_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:

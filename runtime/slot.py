@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cavs.runtime.adapter import Adapter
 from cavs.runtime.clock import Clock
 from cavs.runtime.engine import Engine, Prediction, PreparedAdapter
-from cavs.runtime.errors import BundleRejected, EngineError
+from cavs.runtime.errors import AnswerRejected, BundleRejected, EngineError
 
 EVENTS_MAX = 64
 """Events kept until somebody takes them; model changes are rare, the newest matter."""
@@ -46,7 +46,7 @@ class SlotEvent:
 
     taken:       an offered model runs from this window on.
     rolled_back: the previous model runs again because somebody asked for it.
-    fell_back:   the model failed on a window; the previous one ran that window and goes on.
+    fell_back:   the model failed on a window; its reserve engine or the previous model ran that window and goes on.
     superseded:  an offer was replaced by a newer one before a window came.
     refused:     a model never came as far as the slot.
     """
@@ -63,6 +63,12 @@ class _Model:
     engine: Engine
     prepared: PreparedAdapter
     ref: ModelRef
+    reserve: "_Model | None" = None
+    """The same on the engine that goes on where this one fails."""
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        return (self.engine,) if self.reserve is None else (self.engine, self.reserve.engine)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,20 +115,20 @@ class Slot:
     def run(self, frame: npt.NDArray[np.uint8], sound: npt.NDArray[np.float32]) -> tuple[Prediction, ModelRef]:
         """Takes an offer if there is one, then runs one window; says which model did it.
 
-        If the model fails, the previous one runs the same window and goes on; without a previous one the EngineError
-        is raised. Arrays as in `Engine.run`.
+        If its engine fails, the model runs the same window on its reserve engine and goes on there. If it has none, or the
+        model itself is at fault, the previous model does. When nothing is left the EngineError is raised. Arrays as in
+        `Engine.run`.
         """
         self.take_offer()
-        model = self._current
-        try:
-            return model.engine.run(frame, sound, model.prepared), model.ref
-        except EngineError as error:
-            failure = error
-        model = self._fall_back(failure)
-        try:
-            return model.engine.run(frame, sound, model.prepared), model.ref
-        except EngineError as error:
-            raise EngineError(f"{error}; it ran because the model before it failed: {failure}") from failure
+        model, failure = self._current, None
+        while True:
+            try:
+                return model.engine.run(frame, sound, model.prepared), model.ref
+            except EngineError as error:
+                if failure is not None:
+                    error = EngineError(f"{error}; it ran because the model before it failed: {failure}")
+                failure = error
+            model = self._fall_back(failure)
 
     def offer(self, adapter: Adapter, *, version: int = 0, engine: Engine | None = None) -> ModelRef:
         """Prepares a model on the caller's thread; the next window takes it, unless a newer offer replaces it first.
@@ -138,6 +144,8 @@ class Slot:
             except EngineError:
                 if engine is not None:
                     engine.close()
+                    if engine.reserve is not None:
+                        engine.reserve.close()
                 raise
             with self._lock:
                 self._put(_Offer(model, "taken"))
@@ -175,7 +183,8 @@ class Slot:
         """Closes all engines. Call it when no thread runs or offers any more."""
         with self._offering, self._lock:
             for model in (*self._resident(), *self._retired):
-                model.engine.close()
+                for engine in model.engines:
+                    engine.close()
             self._retired.clear()
 
     def _check_windows(self, engine: Engine | None) -> None:
@@ -224,13 +233,22 @@ class Slot:
 
     def _fall_back(self, failure: EngineError) -> _Model:
         with self._lock:
-            failed, model = self._current, self._previous
+            failed = self._current
+            ways = (failed.reserve, self._previous)
+            # What a model says wrongly it says on every engine; what an engine fails at, it fails at for every model.
+            model = next(filter(None, reversed(ways) if isinstance(failure, AnswerRejected) else ways), None)
             if model is None:
                 raise failure
-            self._current, self._previous = model, None
+            if model is self._previous:
+                self._previous = None
+            elif self._previous is not None and self._previous.engine is failed.engine:
+                self._previous = self._previous.reserve  # an engine that failed is not gone back to
+            self._current = model
             self._retired.append(failed)
             self.exchanges += 1
-            self._note("fell_back", f"{failed.ref} failed, {model.ref} runs again: {failure}")
+            self._note(
+                "fell_back", f"{failed.ref} failed on {failed.engine.name}, {model.ref} {_goes_on(failed, model)}: {failure}"
+            )
             return model
 
     def _note(self, kind: EventKind, text: str) -> None:
@@ -239,14 +257,21 @@ class Slot:
     def _reap(self) -> None:
         with self._lock:
             retired, self._retired = self._retired, []
-            used = {id(model.engine) for model in self._resident()}
+            used = {id(engine) for model in self._resident() for engine in model.engines}
         for model in retired:
-            if id(model.engine) not in used:
-                model.engine.close()
+            for engine in model.engines:
+                if id(engine) not in used:
+                    engine.close()
 
 
 def _model(engine: Engine, adapter: Adapter, version: int) -> _Model:
-    return _Model(engine, engine.prepare(adapter), ModelRef(version, engine.bundle.id, adapter.id))
+    ref = ModelRef(version, engine.bundle.id, adapter.id)
+    reserve = None if engine.reserve is None else _Model(engine.reserve, engine.reserve.prepare(adapter), ref)
+    return _Model(engine, engine.prepare(adapter), ref, reserve)
+
+
+def _goes_on(failed: _Model, model: _Model) -> str:
+    return f"goes on with {model.engine.name}" if model is failed.reserve else "runs again"
 
 
 def _window(engine: Engine) -> str:

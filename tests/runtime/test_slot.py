@@ -10,7 +10,7 @@ import pytest
 from cavs.runtime.adapter import Adapter, default_adapter
 from cavs.runtime.bundle import Bundle
 from cavs.runtime.clock import ManualClock
-from cavs.runtime.engine import LABEL_FIRST_CLASS, Prediction, PreparedAdapter
+from cavs.runtime.engine import LABEL_FIRST_CLASS, Engine, Prediction, PreparedAdapter
 from cavs.runtime.errors import AdapterRejected, BundleRejected, EngineError
 from cavs.runtime.onnx_engine import OnnxAdapter, OnnxEngine
 from cavs.runtime.slot import EVENTS_MAX, Slot
@@ -24,7 +24,8 @@ class CountingEngine:
 
     name = "onnx"
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, reserve: Engine | None = None) -> None:
+        self.reserve = reserve
         self._inner = OnnxEngine(bundle, threads=1)
         self.bundle = bundle
         self.windows = 0
@@ -237,3 +238,52 @@ def test_events_that_nobody_takes_stay_bounded(stream: Stream) -> None:
     events = list(stream.slot.take_events())
     assert len(events) == EVENTS_MAX
     assert events[-1].text == f"refusal {EVENTS_MAX + 4}"
+
+
+def test_a_model_whose_engine_fails_goes_on_with_its_reserve_and_stays_there(tiny_bundle: Bundle) -> None:
+    reserve = CountingEngine(tiny_bundle)
+    engine = CountingEngine(tiny_bundle, reserve)
+    slot = Slot(engine, default_adapter(tiny_bundle), ManualClock())
+    stream = Stream(slot, tiny_bundle)
+    slot.offer(red_green_swapped(tiny_bundle), version=7)
+    assert stream.window() == (GREEN, 7)
+    engine.fault = "cudaGraphLaunch: an illegal memory access was encountered (CUDA error 700)"
+    assert stream.window() == (GREEN, 7)
+    assert stream.window() == (GREEN, 7)
+    assert reserve.windows == 2
+    told = [event for event in slot.take_events() if event.kind == "fell_back"]
+    assert len(told) == 1
+    assert "goes on with onnx: cudaGraphLaunch: an illegal memory access" in told[0].text
+    slot.rollback()
+    assert stream.window() == (RED, 0), "the previous model is not run on the engine that failed"
+    slot.offer(red_green_swapped(tiny_bundle), version=8)
+    assert stream.window() == (GREEN, 8)
+    assert engine.closed
+    assert not reserve.closed
+    slot.close()
+    assert reserve.closed
+
+
+def test_a_model_at_fault_is_replaced_on_the_same_engine(tiny_bundle: Bundle) -> None:
+    engine = CountingEngine(tiny_bundle, CountingEngine(tiny_bundle))
+    slot = Slot(engine, default_adapter(tiny_bundle), ManualClock())
+    stream = Stream(slot, tiny_bundle)
+    assert stream.window() == (RED, 0)
+    slot.offer(not_a_number(tiny_bundle), version=2)
+    assert stream.window() == (RED, 0)
+    assert slot.engine is engine
+    slot.close()
+
+
+def test_a_reserve_that_fails_too_leaves_the_previous_model(tiny_bundle: Bundle) -> None:
+    first, reserve = CountingEngine(tiny_bundle), CountingEngine(tiny_bundle)
+    second = CountingEngine(tiny_bundle, reserve)
+    slot = Slot(first, default_adapter(tiny_bundle), ManualClock())
+    stream = Stream(slot, tiny_bundle)
+    slot.offer(red_green_swapped(tiny_bundle), version=1, engine=second)
+    second.fault, reserve.fault = "device lost", "no memory"
+    assert stream.window() == (RED, 0)
+    assert [event.kind for event in slot.take_events()] == ["taken", "fell_back", "fell_back"]
+    slot.reap()
+    assert second.closed
+    assert reserve.closed
