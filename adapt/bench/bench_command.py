@@ -33,7 +33,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--epochs", type=int, nargs=2, default=[10, 5], metavar=("FIRST", "LATER"))
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="frames at a time (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=1e-3, metavar="R", help="of learning (default: %(default)s)")
-    parser.add_argument("--later", choices=("all", "adapter"), default="all", help="what learns after the first task")
+    parser.add_argument("--later-rate", type=float, metavar="R", help="of later tasks (default: --rate)")
+    common = "epochs of plain training on the first task that all methods share, for a network that is not trained yet"
+    parser.add_argument("--common", type=int, default=0, metavar="N", help=f"{common} (default: %(default)s)")
+    parser.add_argument("--scored", choices=("test", "val"), default="test", help="split; val while you still choose")
     parser.add_argument("--out", type=Path, metavar="DIR", help="runs go to DIR/PROTOCOL/METHOD/SEED")
     parser.set_defaults(run=run)
     report = parser.add_subparsers(metavar="report").add_parser("report", help="tables of the finished runs below a folder")

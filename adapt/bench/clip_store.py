@@ -2,9 +2,9 @@
 
 import hashlib
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from cavs.adapt.methods.method import Inputs
 from cavs.runtime.errors import DataRejected, TrainingStopped
 
 STRIDE = 4
-KEPT_OPEN = 256  # clips whose features stay in memory
+KEPT_OPEN_MIB = 1024
+"""Features that stay in memory, those read last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,16 @@ class StoredClip:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipFeatures:
-    """The annotated frames of a clip: encoded inputs, and mask indices uint8 (F, h, w) at the size of the logits."""
+    """The annotated frames of a clip: encoded inputs in half precision, and mask indices uint8 (F, h, w) at the size of the
+    logits."""
 
     inputs: Inputs
     masks: Tensor
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(tensor.nbytes for tensor in (*self.inputs.pictures, *self.inputs.sounds, self.masks))
 
 
 class ClipStore:
@@ -60,7 +67,8 @@ class ClipStore:
         roots = "\n".join(str(data_set.root.resolve()) for data_set in data_sets)
         self._folder = cache / hashlib.sha256(f"{roots}\n{fingerprint(encoder)}".encode()).hexdigest()[:16]
         self._readable: frozenset[str] = frozenset()
-        self._read = lru_cache(KEPT_OPEN)(self._load)
+        self._open: OrderedDict[str, ClipFeatures] = OrderedDict()
+        self._open_bytes = 0
 
     def allow(self, keys: Iterable[str]) -> None:
         """From now on these training clips are readable and no others."""
@@ -71,15 +79,22 @@ class ClipStore:
         clip = self._by_key[key]
         if clip.split == "train" and key not in self._readable:
             raise ValueError(f"{key}: not a clip of this task nor of the method's memory; it may not be read")
-        return self._read(key)
+        if key in self._open:
+            self._open.move_to_end(key)
+            return self._open[key]
+        found = self._open[key] = self._load(key)
+        self._open_bytes += found.size
+        while self._open_bytes > KEPT_OPEN_MIB * 2**20 and len(self._open) > 1:
+            self._open_bytes -= self._open.popitem(last=False)[1].size
+        return found
 
     def _load(self, key: str) -> ClipFeatures:
         file = self._folder / f"{key}.safetensors"
         if not file.exists():
             self._encode(key, file)
         tensors = load_file(file)
-        levels = tuple(tensors[name].float() for name in sorted(tensors) if name.startswith("level"))
-        return ClipFeatures(Inputs(levels, (tensors["tokens"].float(),), encoded=True), tensors["masks"])
+        levels = tuple(tensors[name] for name in sorted(tensors) if name.startswith("level"))
+        return ClipFeatures(Inputs(levels, (tensors["tokens"],), encoded=True), tensors["masks"])
 
     def _encode(self, key: str, file: Path) -> None:
         stored = self._by_key[key]

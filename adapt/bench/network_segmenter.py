@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cavs.adapt.methods.classifier import GrowingClassifier
 from cavs.adapt.methods.method import Inputs, Said, Segmenter
 from cavs.adapt.model.heads import Matching
-from cavs.adapt.model.lora import DOWN, UP, detach_lora, fold_lora
+from cavs.adapt.model.lora import detach_lora, fold_lora
 from cavs.adapt.model.network import Network
 
 
@@ -31,21 +31,22 @@ class NetworkSegmenter(Segmenter):
             detach_lora(encoder)
             encoder.requires_grad_(False)
         self._silence: Tensor | None = None
+        self._taking_statistics = False
+
+    def take_statistics(self, take: bool) -> None:
+        """Whether normalisation behind the encoders takes statistics while learning: once, before the first task."""
+        self._taking_statistics = take
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> "NetworkSegmenter":
         """Encoders stay as they are, and statistics of normalisation too: tasks are small and one-sided."""
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d) and not self._taking_statistics:
                 module.eval()
         self.visual.eval()
         self.audio.eval()
         return self
-
-    def learn_adapter_only(self) -> None:
-        """From now on only LoRA pairs and the classifier learn."""
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.endswith((DOWN, UP)) or name.startswith("classifier."))
 
     @torch.no_grad()
     def encode(self, inputs: Inputs) -> Inputs:

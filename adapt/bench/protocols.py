@@ -15,6 +15,8 @@ Scenario = Literal["ci", "cis", "cim"]
 Setting = Literal["overlapped", "disjoint", "sequential"]
 Outputs = Literal["classes", "sounding", "task"]
 """What a label is: a class; that something sounds; that something sounds, a label for each task."""
+Scored = Literal["test", "val"]
+"""The split that scores are taken on; `val` while anything is still being chosen."""
 SETTINGS: tuple[Setting, ...] = ("overlapped", "disjoint", "sequential")
 
 
@@ -91,9 +93,9 @@ class ClassProtocol:
         now = set(self.tasks[task].classes)
         return [clip for clip in clips if clip.split == split and self.in_scenario(clip) and now & set(clip.sounding)]
 
-    def test_clips(self, clips: Iterable[Clip]) -> list[Clip]:
-        """All test clips of the scenario: what was not learned yet is ignored pixel by pixel."""
-        return [clip for clip in clips if clip.split == "test" and self.in_scenario(clip)]
+    def scored_clips(self, clips: Iterable[Clip], split: Scored = "test") -> list[Clip]:
+        """All clips of the split and the scenario: what was not learned yet is ignored pixel by pixel."""
+        return [clip for clip in clips if clip.split == split and self.in_scenario(clip)]
 
 
 def split_classes(order: Sequence[str], base: int, step: int) -> tuple[ProtocolTask, ...]:

@@ -21,7 +21,12 @@ RUN_FILE = "run.json"
 
 
 class RunRecord(BaseModel):
-    """What a finished run leaves. measures: by name, the matrix as `ResultsMatrix.to_json` gives it."""
+    """What a finished run leaves.
+
+    recipe:     epochs, rates and what else the run was told about learning.
+    measures:   by name, the matrix as `ResultsMatrix.to_json` gives it.
+    confusions: pixels after every task, truth in rows, prediction in columns, background first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +35,9 @@ class RunRecord(BaseModel):
     options: dict[str, JsonValue]
     seed: int
     tasks: tuple[tuple[str, ...], ...]
+    recipe: dict[str, JsonValue] = {}
     measures: dict[str, dict[str, JsonValue]]
+    confusions: list[list[list[int]]] = []
     memory_clips: int
     seconds: float
 

@@ -8,13 +8,13 @@ Weights are safetensors, the method's state is read with `weights_only`: nothing
 """
 
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,23 +24,29 @@ from safetensors.torch import load_file, save_file
 
 from cavs.adapt.bench.clip_store import ClipStore
 from cavs.adapt.bench.evaluation import MEASURES, evaluate, task_scores
+from cavs.adapt.bench.learning import Recipe, learn, start_together
 from cavs.adapt.bench.network_segmenter import NetworkSegmenter
-from cavs.adapt.bench.protocols import ClassProtocol, check_clips
+from cavs.adapt.bench.protocols import ClassProtocol, Scored, check_clips
 from cavs.adapt.bench.report import RUN_FILE, RunRecord
 from cavs.adapt.bench.results import ResultsMatrix
 from cavs.adapt.bench.task_data import TaskData
 from cavs.adapt.methods.catalogue import make_method
 from cavs.adapt.methods.fine_tuning import FineTuning
-from cavs.adapt.methods.method import Method, Rows, Segmenter, Step, Task, TaskContext
-from cavs.adapt.methods.training import frozen_copy, learn_step
+from cavs.adapt.methods.method import Rows, Segmenter, Task, TaskContext
+from cavs.adapt.methods.training import frozen_copy
 from cavs.runtime.clock import NS_PER_S, Clock
 from cavs.runtime.errors import TrainingStopped
 
+EVALUATED_AT_ONCE = 32
+"""Frames."""
+
 
 class RunPlan(BaseModel):
-    """What a run was told. epochs: of the first task and of each later one.
+    """What a run was told. epochs: of the first task and of each later one; rates likewise.
 
-    later: what learns after the first task, everything behind the encoders or only LoRA pairs and classifier.
+    common:     epochs that all methods of a seed share, before the first task (`learning.start_together`); 0 for a network
+                that is trained already.
+    scored:     split that scores are taken on; `val` while anything is still being chosen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,18 +55,40 @@ class RunPlan(BaseModel):
     method: str
     options: dict[str, JsonValue] = {}
     seed: int = 0
+    common: int = Field(0, ge=0)
     epochs: tuple[int, int] = (10, 5)
     batch: int = Field(16, ge=1)
-    rate: float = Field(1e-3, gt=0)
+    rates: tuple[float, float] = (1e-3, 1e-3)
     weight_decay: float = Field(1e-2, ge=0)
     clip_norm: float = Field(5.0, gt=0)
-    later: Literal["all", "adapter"] = "all"
+    scored: Scored = "test"
     data: tuple[str, ...] = ()
     network: str = ""
 
+    def recipe(self, task: int) -> Recipe:
+        later = min(task, 1)
+        return Recipe(self.epochs[later], self.batch, self.rates[later], self.weight_decay, self.clip_norm)
+
+    def common_file(self) -> str:
+        """A name of the shared start that changes with whatever it depends on."""
+        matters = (
+            self.protocol,
+            self.common,
+            self.batch,
+            self.rates[0],
+            self.weight_decay,
+            self.clip_norm,
+            self.data,
+            self.network,
+        )
+        return f"{hashlib.sha256(repr(matters).encode()).hexdigest()[:16]}-{self.seed}.safetensors"
+
 
 class BenchRun:
-    """Runs a plan in a folder. `after_task` hears the number of each finished task."""
+    """Runs a plan in a folder. `after_task` hears the number of each finished task.
+
+    common: folder of the starts that runs share.
+    """
 
     def __init__(
         self,
@@ -71,13 +99,16 @@ class BenchRun:
         *,
         out: Path,
         clock: Clock,
+        common: Path | None = None,
         after_task: Callable[[int], None] = lambda task: None,
     ) -> None:
         self.gaps = check_clips(protocol, store.clips)
         self.plan, self.protocol, self.store, self.segmenter = plan, protocol, store, segmenter
         self.out, self.clock, self.after_task = out, clock, after_task
         self.method = make_method(plan.method, plan.options)
+        self.common = out if common is None else common
         self.rows: list[dict[str, tuple[list[float], float]]] = []
+        self.confusions: list[list[list[int]]] = []
         self.seconds = 0.0
 
     def run(self) -> RunRecord:
@@ -97,7 +128,7 @@ class BenchRun:
         started_ns = self.clock.now_ns()
         torch.manual_seed(1000 * self.plan.seed + number)
         data = TaskData(self.store, self.protocol, number, self.method)
-        new = self.protocol.new_labels(number)
+        new, recipe = self.protocol.new_labels(number), self.plan.recipe(number)
         task = Task(number, self.segmenter.classifier.classes, new)
         context = TaskContext(
             task=task,
@@ -106,32 +137,26 @@ class BenchRun:
             rows=data.in_order,
             rng=np.random.default_rng([self.plan.seed, number]),
         )
-        if number and self.plan.later == "adapter":
-            self.segmenter.learn_adapter_only()
+        if self.plan.common and not number:
+            file = self.common / self.plan.common_file()
+            longer = replace(recipe, epochs=self.plan.common)
+            start_together(self.segmenter, file, context, data, recipe=longer, seed=self.plan.seed)
         start = frozen_copy(self.segmenter)
         context = replace(context, train_uni_modal=lambda: self._uni_modal(start, context, data))
         self.method.begin_task(context)
-        self._learn(self.method, context, data, lambda rows: rows)
+        self.segmenter.train()
+        learn(self.method, context, data, recipe, shuffle=self._shuffle(number))
         self.method.end_task(context)
-        scores = evaluate(self.segmenter, data.test()).by_class()
+        said = evaluate(self.segmenter, data.scored(self.plan.scored, EVALUATED_AT_ONCE))
+        self.confusions.append(said.confusion.tolist())
+        scores = said.by_class()
         sizes = self.segmenter.classifier.sizes
         self.rows.append({name: task_scores(scores[name], sizes, len(self.protocol.tasks)) for name in MEASURES})
         self.seconds += (self.clock.now_ns() - started_ns) / NS_PER_S
         self._keep(number)
 
-    def _learn(self, method: Method, context: TaskContext, data: TaskData, view: Callable[[Rows], Rows]) -> None:
-        parameters = [p for p in context.segmenter.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(parameters, lr=self.plan.rate, weight_decay=self.plan.weight_decay)
-        context.segmenter.train()
-        shuffle = np.random.default_rng([self.plan.seed, context.task.index, 1])
-        for epoch in range(self.plan.epochs[min(context.task.index, 1)]):
-            rehearsed = method.rehearsal(epoch, len(data.current))
-            for rows in data.epoch(rehearsed, self.plan.batch, shuffle):
-                step = Step(view(rows), context.task, context.segmenter, context.old)
-                terms = learn_step(method, step, optimiser, self.plan.clip_norm)
-                if not all(torch.isfinite(term) for term in terms.values()):
-                    said = ", ".join(f"{name} {float(term):.3g}" for name, term in terms.items())
-                    raise TrainingStopped(f"{self.out}: task {context.task.index}, loss {said}; lower the rate or the weights")
+    def _shuffle(self, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.plan.seed, number, 1])
 
     def _uni_modal(self, start: NetworkSegmenter, context: TaskContext, data: TaskData) -> Segmenter:
         """Learns the task with its ears shut, from the network as it was before the task."""
@@ -146,7 +171,9 @@ class BenchRun:
 
         blind, alone = replace(context, segmenter=start, rows=all_shut), FineTuning()
         alone.begin_task(blind)
-        self._learn(alone, blind, data, shut)
+        start.train()
+        number = context.task.index
+        learn(alone, blind, data, self.plan.recipe(number), shuffle=self._shuffle(number), view=shut)
         return start
 
     def _keep(self, number: int) -> None:
@@ -156,7 +183,12 @@ class BenchRun:
             partial.mkdir()
             save_file({n: t.contiguous() for n, t in self.segmenter.state_dict().items()}, partial / "segmenter.safetensors")
             torch.save(self.method.state(), partial / "method.pt")
-            progress = {"rows": self.rows, "seconds": self.seconds, "sizes": self.segmenter.classifier.sizes}
+            progress = {
+                "rows": self.rows,
+                "confusions": self.confusions,
+                "seconds": self.seconds,
+                "sizes": self.segmenter.classifier.sizes,
+            }
             _write(partial / "progress.json", json.dumps(progress))
             partial.rename(target)
         except (OSError, SafetensorError) as error:
@@ -174,10 +206,11 @@ class BenchRun:
         self.segmenter.load_state_dict(load_file(folder / "segmenter.safetensors"))
         self.method.load(torch.load(folder / "method.pt", weights_only=True))
         self.rows = [{name: (row[name][0], row[name][1]) for name in MEASURES} for row in progress["rows"]]
-        self.seconds = progress["seconds"]
+        self.confusions, self.seconds = progress["confusions"], progress["seconds"]
         return done[-1] + 1
 
     def _record(self) -> RunRecord:
+        plan = self.plan.model_dump(mode="json", include={"common", "epochs", "batch", "rates", "scored"})
         unknown = np.full(len(self.protocol.tasks), np.nan)  # a network without outputs for a class has no score on it
         measures = {}
         for name in MEASURES:
@@ -189,8 +222,10 @@ class BenchRun:
                 "method": self.plan.method,
                 "options": self.plan.options,
                 "seed": self.plan.seed,
+                "recipe": plan,
                 "tasks": [task.classes for task in self.protocol.tasks],
                 "measures": measures,
+                "confusions": self.confusions,
                 "memory_clips": len(self.method.memory_clips()),
                 "seconds": self.seconds,
             }

@@ -7,7 +7,7 @@ import torch
 
 from cavs.adapt.bench.clip_store import ClipStore
 from cavs.adapt.bench.labels import Role, label_table
-from cavs.adapt.bench.protocols import ClassProtocol
+from cavs.adapt.bench.protocols import ClassProtocol, Scored
 from cavs.adapt.methods.method import Inputs, Method, Rows
 
 
@@ -45,9 +45,11 @@ class TaskData:
             flags = [old for from_memory in (False, True) for _, _, old in chosen if old is from_memory]
             yield _joined(parts, torch.tensor(flags))
 
-    def test(self) -> Iterator[Rows]:
-        for clip in self.protocol.test_clips(self.store.clips):
-            yield self._rows([(clip.key, frame) for frame in range(self._frames(clip.key))], "test")
+    def scored(self, split: Scored, batch: int) -> Iterator[Rows]:
+        """Every frame of that split, labelled by the test rule."""
+        clips = self.protocol.scored_clips(self.store.clips, split)
+        frames = [(clip.key, frame) for clip in clips for frame in range(self._frames(clip.key))]
+        return (self._rows(frames[start : start + batch], "test") for start in range(0, len(frames), batch))
 
     def _frames(self, key: str) -> int:
         return len(self.store.features(key).masks)
@@ -56,8 +58,8 @@ class TaskData:
         table = torch.from_numpy(label_table(self.protocol, self.store.classes, self.task, role)).long()
         found = [(self.store.features(key), frame) for key, frame in chosen]
         levels = len(found[0][0].inputs.pictures)
-        pictures = tuple(torch.stack([one.inputs.pictures[n][frame] for one, frame in found]) for n in range(levels))
-        sounds = torch.stack([one.inputs.sounds[0][frame] for one, frame in found])
+        pictures = tuple(torch.stack([one.inputs.pictures[n][frame] for one, frame in found]).float() for n in range(levels))
+        sounds = torch.stack([one.inputs.sounds[0][frame] for one, frame in found]).float()
         masks = torch.stack([one.masks[frame] for one, frame in found])
         flags = torch.tensor([[False, *(name in self._sounding[key] for name in self._order)] for key, _ in chosen])
         return Rows(

@@ -37,6 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--size", type=int, default=224, metavar="PX", help="side of the frames (default: %(default)s)")
     parser.add_argument("--mp4", action="store_true", help="also write videos with sound and the truth of every frame")
     parser.add_argument("--cooccurrence", type=Path, metavar="FILE.json", help="{class: {other class: chance}}")
+    parser.add_argument("--sources", type=float, nargs="+", metavar="W", help="weights of one, two, three ... sounding classes")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
     parser.set_defaults(run=run)
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         seconds=args.seconds,
         size_px=args.size,
         mp4=args.mp4,
+        sources=tuple(args.sources) if args.sources is not None else None,
         cooccurrence=read_cooccurrence(args.cooccurrence) if args.cooccurrence else None,
     )
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers inherit it; each is one busy core already

@@ -36,12 +36,16 @@ class ComposePlan(BaseModel):
     size_px: int = Field(default=224, ge=32)
     mp4: bool = False
     cooccurrence: dict[str, dict[str, Chance]] | None = None
+    sources: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    """Weights of one, two, three ... sounding classes in a clip; None takes those of the layout."""
 
     @model_validator(mode="after")
     def _fits_layout(self) -> "ComposePlan":
         allowed = (SHORT_S, LONG_S) if self.layout == "avss" else (SHORT_S,)
         if self.seconds not in allowed:
             raise ValueError(f"{self.layout} holds clips of {' or '.join(map(str, allowed))} s, not {self.seconds} s")
+        if self.sources is not None and not sum(self.sources):
+            raise ValueError("sources need a weight above 0")
         if self.mp4 and self.size_px % 2:
             raise ValueError(f"a video needs an even size_px, not {self.size_px}")
         return self
@@ -50,7 +54,7 @@ class ComposePlan(BaseModel):
         """What the composer is asked for."""
         return ClipWish(
             targets=self.classes,
-            sources=SOURCES[self.layout],
+            sources=SOURCES[self.layout] if self.sources is None else self.sources,
             offscreen=OFFSCREEN[self.layout],
             cooccurrence=self.cooccurrence,
         )

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from cavs.adapt.methods.anchored import Anchored, Tensors, quadratic_penalty
 from cavs.adapt.methods.ewc import task_loss
-from cavs.adapt.methods.method import Segmenter, Step, TaskContext
+from cavs.adapt.methods.fine_tuning import FineTuning
+from cavs.adapt.methods.method import Method, Segmenter, Step, TaskContext, Terms
 from cavs.adapt.methods.sensitivity import Power, sensitivity
 from cavs.adapt.model.lora import DOWN, UP, adapted_layers, attach_lora, fold_lora
 
@@ -26,6 +27,7 @@ class LraOptions:
     mode:      `penalty`, or `grad_scale`: gradients times 1 / (1 + beta Omega).
     space:     `factors`, A and B each with its anchor; `delta`, their product.
     gamma:     Omega <- gamma Omega + Omega of the task.
+    learns:    after the first task only the `pairs` and the classifier, or `all` that learned before.
     """
 
     strength: float = 1.0
@@ -34,6 +36,7 @@ class LraOptions:
     space: Literal["factors", "delta"] = "factors"
     gamma: float = 0.95
     beta: float = 10.0
+    learns: Literal["pairs", "all"] = "pairs"
 
     def __post_init__(self) -> None:
         if self.mode == "grad_scale" and self.space == "delta":
@@ -55,11 +58,26 @@ def mean_one_per_layer(values: Mapping[str, Tensor]) -> Tensors:
 
 
 class Lra(Anchored):
-    """Loss-sensitivity anchoring of the LoRA weights. What else learns is not held."""
+    """Loss-sensitivity anchoring of the LoRA weights. What else learns is not held.
 
-    def __init__(self, options: LraOptions | None = None) -> None:
+    objective: the method whose loss is anchored; plain cross-entropy when none is given.
+    """
+
+    def __init__(self, options: LraOptions | None = None, objective: Method | None = None) -> None:
         self.options = options or LraOptions()
+        self.objective = objective or FineTuning()
         super().__init__(self.options.strength / 2)
+
+    def begin_task(self, context: TaskContext) -> None:
+        self.objective.begin_task(context)
+        if context.task.index and self.options.learns == "pairs":
+            pairs_and_classifier(context.segmenter)
+
+    def prepare(self, step: Step) -> None:
+        self.objective.prepare(step)
+
+    def loss(self, step: Step) -> Terms:
+        return self.objective.loss(step)
 
     def watched(self, segmenter: Segmenter) -> dict[str, nn.Parameter]:
         return {name: p for name, p in segmenter.named_parameters() if name.endswith((DOWN, UP))}
@@ -102,6 +120,12 @@ class Lra(Anchored):
         fold_and_renew(context.segmenter)
         self.anchor = {name: torch.zeros_like(weight).flatten(1) for name, weight in weights.items()}
         return {name: value.flatten(1) for name, value in measured.items()}
+
+
+def pairs_and_classifier(segmenter: Segmenter) -> None:
+    """From now on nothing else learns."""
+    for name, parameter in segmenter.named_parameters():
+        parameter.requires_grad_(name.endswith((DOWN, UP)) or name.startswith("classifier."))
 
 
 def fold_and_renew(segmenter: Segmenter) -> None:

@@ -72,7 +72,7 @@ def bench(data: Path, cache: Path, out: Path, method: str, after: Callable[[int]
     name, options = ("cis-2-1" if method == "cavs" else "cis-2-2"), ({"per_class": 1} if method in ("cavs", "cmr") else {})
     segmenter = NetworkSegmenter(small_network())
     store = ClipStore([read_avss(data, size_px=SIDE)], segmenter, cache)
-    plan = RunPlan(protocol=name, method=method, options=options, epochs=(2, 1), batch=8, rate=3e-3)
+    plan = RunPlan(protocol=name, method=method, options=options, epochs=(2, 1), batch=8, rates=(3e-3, 3e-3))
     protocol = make_protocol(name, "overlapped", CLASSES[1:])
     return BenchRun(plan, protocol, store, segmenter, out=out, clock=MonotonicClock(), after_task=after)
 
