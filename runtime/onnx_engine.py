@@ -21,7 +21,7 @@ ORT_LOG_ERRORS = 3
 """ONNX Runtime's severity `error`: what it has to say comes to us as exceptions."""
 
 # ONNX Runtime's exceptions have no parent of their own; these are all it defines, plus what pybind raises by itself.
-_ORT_ERRORS: tuple[type[Exception], ...] = (
+ORT_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
     *(kind for kind in vars(ort_state).values() if isinstance(kind, type) and issubclass(kind, Exception)),
@@ -86,8 +86,8 @@ class OnnxEngine:
             for name, array in self._outputs.items():
                 values.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))
                 binding.bind_ortvalue_output(name, values[-1])
-        except _ORT_ERRORS as error:
-            raise EngineError(f"{self.name}: adapter {adapter.id[:12]} cannot be bound: {_one_line(error)}") from error
+        except ORT_ERRORS as error:
+            raise EngineError(f"{self.name}: adapter {adapter.id[:12]} cannot be bound: {one_line(error)}") from error
         return OnnxAdapter(adapter, self, binding, tuple(values))
 
     def run(self, frame: npt.NDArray[np.uint8], sound: npt.NDArray[np.float32], adapter: PreparedAdapter) -> Prediction:
@@ -98,8 +98,8 @@ class OnnxEngine:
         fill_window(self.name, frame, self._frame, sound, self._sound)
         try:
             session.run_with_iobinding(adapter.binding)
-        except _ORT_ERRORS as error:
-            raise EngineError(f"{self.name}: bundle {self.bundle.id[:12]} failed to run: {_one_line(error)}") from error
+        except ORT_ERRORS as error:
+            raise EngineError(f"{self.name}: bundle {self.bundle.id[:12]} failed to run: {one_line(error)}") from error
         check_prediction(self.name, self.bundle, self._prediction)
         return self._prediction
 
@@ -121,8 +121,8 @@ class OnnxEngine:
         return self._session
 
 
-def load_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
-    """The bundle's graph in ONNX Runtime, as the engine sets it up."""
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """How every session of ours is set up: one step after the other, threads that sleep while they wait."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -130,10 +130,16 @@ def load_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     options.log_severity_level = ORT_LOG_ERRORS
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+def load_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    """The bundle's graph in ONNX Runtime on the CPU."""
+    options = session_options(threads)
     try:
         return onnxruntime.InferenceSession(str(bundle.graph_path), options, providers=["CPUExecutionProvider"])
-    except _ORT_ERRORS as error:
-        raise EngineError(f"{bundle.graph_path}: ONNX Runtime cannot load it: {_one_line(error)}") from error
+    except ORT_ERRORS as error:
+        raise EngineError(f"{bundle.graph_path}: ONNX Runtime cannot load it: {one_line(error)}") from error
 
 
 def _check_graph(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
@@ -156,5 +162,6 @@ def _shown(name: str, dtype: str, shape: tuple[object, ...] | list[object]) -> s
     return f"{name} {dtype} ({', '.join(map(str, shape))})"
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Its text without line breaks."""
     return " ".join(str(error).split())

@@ -191,7 +191,8 @@ class TensorRtExecutor:
         try:
             return self._cuda.call("cudaGraphInstantiate", graph, NO_GRAPH_FLAGS)
         finally:
-            self._cuda.call("cudaGraphDestroy", graph)
+            with suppress(EngineError):  # what went wrong before says more
+                self._cuda.call("cudaGraphDestroy", graph)
 
     def _drop_graph(self, side: _Side) -> None:
         if side.graph is not None:
