@@ -13,15 +13,31 @@ from cavs.adapt.model.heads import Matching
 from cavs.adapt.model.lora import detach_lora, fold_lora
 from cavs.adapt.model.network import Network
 
+CONDITIONED = ("condition4", "condition8", "condition16", "condition32")
+"""Parts of the decoder that ATLAS's pre-fusion conditioning is."""
+
+
+class Unconditioned(nn.Module):
+    """Stands where conditioning was."""
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return x
+
 
 class NetworkSegmenter(Segmenter):
-    """Labels at a quarter of the frame's size. Takes the network over: its sounding head goes. seed: of the classifier."""
+    """Labels at a quarter of the frame's size. Takes the network over: its sounding head goes.
 
-    def __init__(self, network: Network, seed: int = 0) -> None:
+    seed: of the classifier. conditioning: False leaves out the sound's hold on the channels before the attention.
+    """
+
+    def __init__(self, network: Network, seed: int = 0, *, conditioning: bool = True) -> None:
         super().__init__()
         self.visual, self.audio = network.visual, network.audio
         self.neck, self.listener, self.decoder = network.neck, network.listener, network.decoder
         self.decoder.sounding = nn.Identity()  # type: ignore[assignment]
+        if not conditioning:
+            for name in CONDITIONED:
+                setattr(self.decoder, name, Unconditioned())
         torch.manual_seed(seed)
         self.classifier = GrowingClassifier(network.config.stride4)
         self.sound_samples = network.config.sound_samples

@@ -39,6 +39,8 @@ from cavs.runtime.errors import TrainingStopped
 
 EVALUATED_AT_ONCE = 32
 """Frames."""
+SHARED = {"protocol", "common", "batch", "weight_decay", "clip_norm", "conditioning", "data", "network"}
+"""What the shared start depends on, with the first rate and the seed."""
 
 
 class RunPlan(BaseModel):
@@ -46,6 +48,7 @@ class RunPlan(BaseModel):
 
     common:     epochs that all methods of a seed share, before the first task (`learning.start_together`); 0 for a network
                 that is trained already.
+    conditioning: False for the network without ATLAS's pre-fusion conditioning.
     scored:     split that scores are taken on; `val` while anything is still being chosen.
     """
 
@@ -62,6 +65,7 @@ class RunPlan(BaseModel):
     weight_decay: float = Field(1e-2, ge=0)
     clip_norm: float = Field(5.0, gt=0)
     scored: Scored = "test"
+    conditioning: bool = True
     data: tuple[str, ...] = ()
     network: str = ""
 
@@ -71,17 +75,8 @@ class RunPlan(BaseModel):
 
     def common_file(self) -> str:
         """A name of the shared start that changes with whatever it depends on."""
-        matters = (
-            self.protocol,
-            self.common,
-            self.batch,
-            self.rates[0],
-            self.weight_decay,
-            self.clip_norm,
-            self.data,
-            self.network,
-        )
-        return f"{hashlib.sha256(repr(matters).encode()).hexdigest()[:16]}-{self.seed}.safetensors"
+        matters = self.model_dump_json(include=SHARED)
+        return f"{hashlib.sha256(f'{matters} {self.rates[0]}'.encode()).hexdigest()[:16]}-{self.seed}.safetensors"
 
 
 class BenchRun:
@@ -210,7 +205,7 @@ class BenchRun:
         return done[-1] + 1
 
     def _record(self) -> RunRecord:
-        plan = self.plan.model_dump(mode="json", include={"common", "epochs", "batch", "rates", "scored"})
+        plan = self.plan.model_dump(mode="json", include={"common", "epochs", "batch", "rates", "scored", "conditioning"})
         unknown = np.full(len(self.protocol.tasks), np.nan)  # a network without outputs for a class has no score on it
         measures = {}
         for name in MEASURES:

@@ -27,8 +27,10 @@ def prepare(args: argparse.Namespace, seed: int) -> BenchRun:
                 "seed": seed,
                 "epochs": args.epochs,
                 "batch": args.batch,
-                "rate": args.rate,
-                "later": args.later,
+                "rates": (args.rate, args.rate if args.later_rate is None else args.later_rate),
+                "common": args.common,
+                "scored": args.scored,
+                "conditioning": args.conditioning,
                 "data": [str(path.resolve()) for path in args.data],
                 "network": str(args.network.resolve()),
             }
@@ -36,7 +38,7 @@ def prepare(args: argparse.Namespace, seed: int) -> BenchRun:
     except ValidationError as error:
         fault = error.errors()[0]
         raise ConfigError(f"--{'.'.join(map(str, fault['loc']))}: {fault['msg']}, seen {fault['input']!r}") from None
-    segmenter = NetworkSegmenter(load_checkpoint(args.network).network, seed)
+    segmenter = NetworkSegmenter(load_checkpoint(args.network).network, seed, conditioning=plan.conditioning)
     height, width = segmenter.frame_size
     if height != width:
         raise ConfigError(f"{args.network}: frames of {width}x{height}; the bench squashes clips to squares only")
@@ -49,4 +51,4 @@ def prepare(args: argparse.Namespace, seed: int) -> BenchRun:
     protocol = make_protocol(args.protocol, args.setting, [name for name in store.classes if name in heard])
     changed = "".join(f",{setting}" for setting in args.set)
     out = checked_out(args.out / protocol.name / f"{args.method}{changed}" / str(seed))
-    return BenchRun(plan, protocol, store, segmenter, out=out, clock=MonotonicClock())
+    return BenchRun(plan, protocol, store, segmenter, out=out, clock=MonotonicClock(), common=args.out / "starts")
