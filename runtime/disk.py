@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
@@ -17,8 +18,13 @@ class Disk:
 
     def write(self, path: Path, content: bytes) -> None:
         """A new file with this content, flushed to the disk."""
+        self.write_pieces(path, (content,))
+
+    def write_pieces(self, path: Path, pieces: Iterable[bytes]) -> None:
+        """A new file of these pieces one after the other, flushed to the disk."""
         with path.open("wb") as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,39 +13,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cavs.runtime import fleet_cli
 from cavs.runtime.clock import NS_PER_S
-from cavs.runtime.errors import CavsError
+from cavs.runtime.command import EXIT_OK, EXIT_WORLD, number_from_1, output_console, print_json, run_command, say
+from cavs.runtime.fleet_cli import Command
 from cavs.runtime.store import KEEP_VERSIONS, ModelStore, default_store_path
 from cavs.runtime.store_read import StoredModel, VersionLine
 
-EXIT_OK = 0
-EXIT_WORLD = 1
-EXIT_INTERRUPTED = 130
-
 ID_CHARS = 12
-PIPE_WIDTH = 10_000
-
-_Command = Callable[[ModelStore, argparse.Namespace, Console], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 for what the world did wrong (argparse itself exits with 2)."""
     args = _parser().parse_args(argv)
-    command: _Command = args.command
-    try:
-        return command(ModelStore(args.store), args, _console())
-    except CavsError as error:
-        if args.debug:
-            raise
-        print(f"cavs-models: {error}", file=sys.stderr)
-        return EXIT_WORLD
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-
-
-def _console() -> Console:
-    """As wide as the terminal; in a pipe a line is never broken."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    command: Command = args.command
+    return run_command("cavs-models", lambda: command(ModelStore(args.store), args, output_console()), debug=args.debug)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,39 +40,33 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cavs-models", description="Which models a robot has and which one runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: _Command, text: str) -> argparse.ArgumentParser:
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, parents=[shared], help=text, description=text)
         sub.set_defaults(command=command)
         return sub
 
     add("list", _list, "all versions, the current one marked")
     show = add("show", _show, "one version: bundle, classes, where it came from, scores")
-    show.add_argument("version", type=_positive, metavar="N")
+    show.add_argument("version", type=number_from_1, metavar="N")
     use = add("use", _use, "make version N current; a running stream takes it between two windows")
-    use.add_argument("version", type=_positive, metavar="N")
+    use.add_argument("version", type=number_from_1, metavar="N")
     add("rollback", _rollback, "make the version current that was so before")
     add("verify", _verify, "read everything and say what is damaged; exit code 1 if anything is")
     gc = add("gc", _gc, "remove old versions and bundles that none needs; never the current or the previous version")
     gc.add_argument(
-        "--keep", type=_positive, default=KEEP_VERSIONS, metavar="K", help="newest versions to keep (default: %(default)s)"
+        "--keep", type=number_from_1, default=KEEP_VERSIONS, metavar="K", help="newest versions to keep (default: %(default)s)"
     )
     bundle = add("add", _add, "add a bundle as a new version; makes the store if there is none")
     bundle.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory of a bundle")
     bundle.add_argument("--use", action="store_true", help="make it current (the first one always is)")
+    fleet_cli.add_commands(add)
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1 was expected, not {text!r}")
-    return value
 
 
 def _list(store: ModelStore, args: argparse.Namespace, console: Console) -> int:
     lines = store.history()
     if args.json:
-        _print_json([_line_as_json(line) for line in lines])
+        print_json([_line_as_json(line) for line in lines])
         return EXIT_OK
     table = Table(box=None, pad_edge=False)
     for title in ("", "version", "adapter", "bundle", "written", "state"):
@@ -113,7 +89,7 @@ def _show(store: ModelStore, args: argparse.Namespace, console: Console) -> int:
     model = store.load(args.version)
     shown = _model_as_json(model)
     if args.json:
-        _print_json(shown)
+        print_json(shown)
         return EXIT_OK
     table = Table(box=None, pad_edge=False, show_header=False)
     for key, value in shown.items():
@@ -136,7 +112,7 @@ def _rollback(store: ModelStore, args: argparse.Namespace, console: Console) -> 
 def _verify(store: ModelStore, args: argparse.Namespace, console: Console) -> int:
     findings = store.verify()
     if args.json:
-        _print_json({"damaged": [{"path": str(found.path), "text": found.text} for found in findings]})
+        print_json({"damaged": [{"path": str(found.path), "text": found.text} for found in findings]})
     elif findings:
         for found in findings:
             print(f"cavs-models: {found.text}", file=sys.stderr)
@@ -165,15 +141,8 @@ def _add(store: ModelStore, args: argparse.Namespace, console: Console) -> int:
 
 
 def _say(console: Console, args: argparse.Namespace, text: str, facts: dict[str, JsonValue]) -> int:
-    if args.json:
-        _print_json(facts)
-    else:
-        console.print(escape(text), soft_wrap=True)
+    say(console, text, facts, as_json=args.json)
     return EXIT_OK
-
-
-def _print_json(value: JsonValue) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _line_as_json(line: VersionLine) -> JsonValue:
