@@ -3,7 +3,7 @@
 versions/<n>/           adapter.safetensors, adapter.json (absent: the bundle's default adapter), version.json
 bundles/<id>/           bundles, as sealed
 current                 which version runs and which ran before it
-quarantine/<n>/         reason.json: why version n must not be used
+quarantine/<n>/         reason.json: why version n must not be used, or why a candidate never became one
 staging/                what is not finished; the next writer clears it
 lock                    held by the writer
 """
@@ -158,12 +158,14 @@ class ModelStore(StoreReader):
                 raise StoreError(f"version {version} is current; roll back before it goes into quarantine")
             if self.quarantined(version) is not None:
                 raise StoreError(f"version {version} is in quarantine already")
-            staged = self.staging_path / "quarantine"
-            self._disk.make_directory(staged)
-            record = Quarantine(version=version, reason=reason, scores=scores or {})
-            self._disk.write(staged / REASON_FILE, to_json(record))
-            self._disk.sync_directory(staged)
-            self._publish(staged, self.quarantine_path / str(version))
+            self._put_in_quarantine(Quarantine(version=version, reason=reason, scores=scores or {}))
+
+    def refuse(self, reason: str, scores: dict[str, JsonValue] | None = None) -> int:
+        """Writes down why a candidate never became a version; the number in quarantine that stands for it."""
+        with self._writing():
+            number = max((*self.versions(), *numbers_in(self.quarantine_path)), default=0) + 1
+            self._put_in_quarantine(Quarantine(version=number, reason=reason, scores=scores or {}))
+        return number
 
     def gc(self, keep: int = KEEP_VERSIONS) -> Swept:
         """Removes all but the newest `keep` versions, the current one and the one it would roll back to.
@@ -178,7 +180,7 @@ class ModelStore(StoreReader):
             allowed = [version for version in self.versions() if self.quarantined(version) is None]
             kept = set(allowed[-keep:])
             if pointer is not None:
-                kept |= {pointer.version, *pointer.trail[-1:]}
+                kept |= {pointer.version, *[version for version in pointer.trail if version in allowed][-1:]}
             needed = {self.record(version).bundle_id for version in self.versions() if version in kept}
             if pointer is not None and not kept.issuperset(pointer.trail):
                 trail = tuple(version for version in pointer.trail if version in kept)
@@ -188,6 +190,13 @@ class ModelStore(StoreReader):
             for path in (*(self.versions_path / str(version) for version in dropped), *loose):
                 self._drop(path)
         return Swept(dropped, tuple(path.name for path in loose))
+
+    def _put_in_quarantine(self, record: Quarantine) -> None:
+        staged = self.staging_path / "quarantine"
+        self._disk.make_directory(staged)
+        self._disk.write(staged / REASON_FILE, to_json(record))
+        self._disk.sync_directory(staged)
+        self._publish(staged, self.quarantine_path / str(record.version))
 
     def _point_to(self, version: int) -> None:
         try:

@@ -123,6 +123,23 @@ def test_the_current_version_cannot_go_into_quarantine(filled: ModelStore) -> No
         filled.quarantine(3, "slow")
 
 
+def test_a_refused_candidate_leaves_its_reason_and_takes_a_number(filled: ModelStore, tiny_bundle: Bundle) -> None:
+    number = filled.refuse("anchors: forgot red", {"drop": 0.4})
+    refused = filled.quarantined(number)
+    assert number == 4
+    assert refused is not None
+    assert (refused.reason, refused.scores) == ("anchors: forgot red", {"drop": 0.4})
+    assert current(filled) == 3
+    assert filled.history()[-1].quarantined == "anchors: forgot red"
+    assert filled.commit(None, tiny_bundle.id) == 5  # the number is not given twice
+
+
+def test_gc_does_not_keep_a_version_in_quarantine_to_roll_back_to(filled: ModelStore) -> None:
+    filled.quarantine(2, "class kettle was forgotten")
+    assert filled.gc(keep=100).versions == (2,)
+    assert filled.rollback() == 1
+
+
 def test_an_adapter_of_another_bundle_is_not_committed(filled: ModelStore, tmp_path: Path) -> None:
     other = make_tiny_bundle(tmp_path / "other", thresholds=(0.4, 0.8))
     with pytest.raises(AdapterRejected, match="belongs to bundle"):
