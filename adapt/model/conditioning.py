@@ -48,13 +48,21 @@ class Listener(nn.Module):
         self.to_voice = nn.Sequential(Dense(inner, inner), nn.GELU("tanh"), Dense(inner, config.embedding_width))
 
     def forward(self, encoded: Tensor) -> Heard:
+        return self.name_voices(self.attend(encoded))
+
+    def attend(self, encoded: Tensor) -> Tensor:
+        """Encoder tokens -> context, voices and tokens (B, 1 + V + 1 + T, E): the same for every adapter, so it can be kept."""
         parts = torch.split(encoded, list(self.groups), dim=1)
         projected = [project(norm(part)) for norm, project, part in zip(self.norms, self.projections, parts, strict=True)]
         tokens = torch.cat(projected, dim=1) + self.time
         x = torch.cat([self.learned.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         for block in self.blocks:
             x = block(x)
-        x = self.norm(x)
+        attended: Tensor = self.norm(x)
+        return attended
+
+    def name_voices(self, x: Tensor) -> Heard:
+        """What `attend` gave, with the voices in the space of the class table."""
         voices = F.normalize(self.to_voice(x[:, 1 : 1 + self.voices]).float(), dim=-1)
         return Heard(tokens=x[:, 1 + self.voices :], context=x[:, 0], voices=voices)
 

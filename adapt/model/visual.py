@@ -26,6 +26,14 @@ class VisualEncoder(nn.Module):
 
     channels: tuple[int, ...]
 
+    def early(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Image -> what the layers below the first LoRA pair make of it: the same for every adapter, so it can be kept."""
+        return tuple(self(image))
+
+    def late(self, early: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What `early` gave -> the four maps."""
+        return early
+
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
@@ -97,15 +105,23 @@ class MobileNetV2(VisualEncoder):
         if weights is not None:
             load_weights(self, weights, skip=("features.18.", "classifier."))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+    def early(self, image: Tensor) -> tuple[Tensor, ...]:
         x = (image.float() / 127.5 - 1).to(next(self.parameters()).dtype)
-        x = F.relu6(self.features[0](x))
-        levels = []
-        for index, block in enumerate(self.features[1:], start=1):
-            x = block(x)
+        return self._run(F.relu6(self.features[0](x)), (), 1, self.FIRST_ADAPTABLE)
+
+    def late(self, early: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return self._run(early[-1], early[:-1], self.FIRST_ADAPTABLE, len(self.features))[:-1]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return self.late(self.early(image))
+
+    def _run(self, x: Tensor, levels: tuple[Tensor, ...], first: int, end: int) -> tuple[Tensor, ...]:
+        """The blocks from `first` up to `end`: the levels tapped so far, and what the last block gave."""
+        for index in range(first, end):
+            x = self.features[index](x)
             if index in self.TAPS:
-                levels.append(x)
-        return tuple(levels)
+                levels = (*levels, x)
+        return (*levels, x)
 
 
 class TimmEncoder(VisualEncoder):

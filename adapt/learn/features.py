@@ -1,0 +1,65 @@
+"""What of a picture and of a sound no adapter changes, computed once and kept: learning then repeats only what changes.
+
+LoRA pairs lie behind the first stages of the eye and behind the ear's last block but one. For MobileNetV2 at 224 x 224 the part
+that is kept of a picture has 113 thousand numbers, 226 KB in half precision; of a sound 3,328.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cavs.adapt.model.conditioning import Heard
+from cavs.adapt.model.neck import Seen
+from cavs.adapt.model.network import Network
+
+AT_ONCE = 8
+"""Pictures or sounds encoded together."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """The kept part of P pictures: maps of `VisualEncoder.early`, each (P, C, h, w), float16."""
+
+    maps: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.maps[0])
+
+    def of(self, index: Tensor) -> "Looks":
+        """Those of `index`, in that order."""
+        return Looks(tuple(level[index] for level in self.maps))
+
+
+@torch.no_grad()
+def look(network: Network, frames: npt.NDArray[np.uint8]) -> Looks:
+    """frames: uint8 (P, H, W, 3)."""
+    images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+    parts = [tuple(level.half() for level in network.visual.early(part)) for part in images.split(AT_ONCE)]
+    return Looks(tuple(torch.cat(levels) for levels in zip(*parts, strict=True)))
+
+
+def see(network: Network, looks: Looks) -> Seen:
+    """The rest of the way, with the network's adapter."""
+    dtype = next(network.visual.parameters()).dtype
+    seen: Seen = network.neck(network.visual.late(tuple(level.to(dtype) for level in looks.maps)))
+    return seen
+
+
+@torch.no_grad()
+def listen(network: Network, sounds: npt.NDArray[np.float32]) -> Tensor:
+    """sounds: float32 (M, N). Gives what `hear` takes, float32 (M, 1 + V + 1 + T, E)."""
+    waves = torch.from_numpy(np.ascontiguousarray(sounds))
+    return torch.cat([network.listener.attend(network.audio(part)) for part in waves.split(AT_ONCE)])
+
+
+def hear(network: Network, attended: Tensor) -> Heard:
+    """The rest of the way, with the network's adapter."""
+    return network.listener.name_voices(attended)
+
+
+def heard_rows(heard: Heard, index: Tensor) -> Heard:
+    """The sounds of `index`, in that order."""
+    return Heard(heard.tokens[index], heard.context[index], heard.voices[index])

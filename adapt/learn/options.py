@@ -1,0 +1,53 @@
+"""How a lesson is learned, as one frozen object."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class LearnOptions(BaseModel):
+    """Defaults are what docs/learning.md was measured with.
+
+    steps, pictures: how long is learned, and from how many pictures in a step. pool: pictures composed for the lesson.
+    sounds: with each picture; the first holds what it shows, the last is borrowed.
+    shown, pasted: shares of the pool that are frames of the lesson, and scenes with what they show cut out and pasted in; the
+             rest shows only what was known before.
+    weakest, strongest: range of the augmentation of pasted pictures.
+    pair_rate, row_rate: rates of the LoRA pairs and of the new rows, at their highest.
+    held:    strength of LRA, the penalty on changes of B A that the parent's answers feel.
+    sounding ... presence: weights of the losses of adapt/losses.py.
+    keep_*:  weights of staying with the parent where nothing new is seen and heard: its map, its embedding, its presences.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: Count = 240
+    pictures: Count = 6
+    pool: Count = 240
+    sounds: Annotated[int, Field(ge=2)] = 3
+    shown: Share = 0.3
+    pasted: Share = 0.5
+    weakest: Share = 0.2
+    strongest: Share = 1.0
+    pair_rate: Positive = 1e-3
+    row_rate: Weight = 5e-3
+    warmup: Share = 0.1
+    clip_norm: Positive = 1.0
+    held: Weight = 1.0
+    sounding: Weight = 1.0
+    dice: Weight = 1.0
+    classes: Weight = 0.5
+    named: Weight = 0.2
+    presence: Weight = 1.2
+    keep_sounding: Weight = 1.0
+    keep_embedding: Weight = 2.0
+    keep_presence: Weight = 1.0
+    small_object_area: Share = 0.08
+    small_object_most: Annotated[float, Field(ge=1)] = 4.0
+    sensed: Count = 24
+    """Pictures of the pool on which the importance for LRA is measured."""

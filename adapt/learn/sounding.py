@@ -1,0 +1,74 @@
+"""What the network makes of each window of a lesson: where it sounds, with the sound and without it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional as F
+
+from cavs.adapt.data.ingredients import BLOCK, RATE_HZ, Recording
+from cavs.adapt.data.sound import HOLD_BLOCKS
+from cavs.adapt.learn.features import AT_ONCE, heard_rows, look, see
+from cavs.adapt.learn.features import hear as hear_kept
+from cavs.adapt.learn.features import listen as listen_kept
+from cavs.adapt.learn.lesson_loss import said_of
+from cavs.adapt.model.neck import enlarge
+from cavs.adapt.model.network import Network
+from cavs.runtime.clock import NS_PER_S
+from cavs.runtime.lesson_windows import Windows
+
+SILENCE_DBFS = -55.0
+"""A lesson whose loudest 20 ms are below this holds no sound: a microphone's own noise lies there."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sounding:
+    """Of F windows.
+
+    sounding: (F, H, W), probability of sounding with the window's sound; muted: with silence in its place.
+    voice:    (F, H / 8, W / 8), cosine between each pixel and the nearest voice.
+    embedding: (F, D, H / 8, W / 8), unit vectors.
+    """
+
+    sounding: Floats
+    muted: Floats
+    voice: Floats
+    embedding: Floats
+
+
+@torch.inference_mode()
+def sounding_of(network: Network, frames: npt.NDArray[np.uint8], sounds: Floats) -> Sounding:
+    """frames: uint8 (F, H, W, 3); sounds: float32 (F, N). With the network's adapter."""
+    table = network.classes.unit_rows()
+    silence = hear_kept(network, listen_kept(network, np.zeros((1, sounds.shape[1]), np.float32)))
+    parts = []
+    for first in range(0, len(frames), AT_ONCE):
+        seen = see(network, look(network, frames[first : first + AT_ONCE]))
+        heard = hear_kept(network, listen_kept(network, sounds[first : first + AT_ONCE]))
+        quiet = heard_rows(silence, torch.zeros(len(seen.embedding), dtype=torch.int64))
+        said, muted = (said_of(network, seen, what, 1, table).sounding for what in (heard, quiet))
+        voice = (seen.embedding.flatten(2).transpose(1, 2) @ heard.voices.transpose(1, 2)).amax(2)
+        maps = (torch.sigmoid(enlarge(logit[:, None], 4))[:, 0] for logit in (said, muted))
+        parts.append((*maps, voice.unflatten(1, seen.embedding.shape[2:]), seen.embedding))
+    return Sounding(*(torch.cat(tensors).float().numpy() for tensors in zip(*parts, strict=True)))
+
+
+def active_frames(windows: Windows) -> npt.NDArray[np.bool_]:
+    """Whether something sounds at each frame, by the rule of docs/architecture.md; all False for a lesson of silence."""
+    if len(windows.sound) < BLOCK or windows.rate_hz != RATE_HZ:
+        return np.zeros(len(windows), bool)
+    heard = Recording("lesson", "lesson", "lesson", windows.sound)
+    if heard.envelope.max() < 10 ** (SILENCE_DBFS / 20):
+        return np.zeros(len(windows), bool)
+    ends = ((windows.t_ns - windows.sound_start_ns) * RATE_HZ // (NS_PER_S * BLOCK)).tolist()
+    return np.array([bool(heard.loud[max(0, end - HOLD_BLOCKS) : max(0, end) + 1].any()) for end in ends])
+
+
+def to_frame(coarse: Floats, shape: tuple[int, int]) -> Floats:
+    """A map at stride 8 at the size of the frame."""
+    large = F.interpolate(torch.from_numpy(coarse)[None, None], shape, mode="bilinear", align_corners=False)
+    enlarged: Floats = large[0, 0].numpy()
+    return enlarged

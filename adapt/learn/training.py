@@ -1,0 +1,309 @@
+"""One lesson: new rows of the class table and the LoRA pairs learn from a few seconds; the parent is held on to.
+
+What learns is the adapter alone. Three things hold the rest: old rows do not move; LRA (arXiv 2603.08967) weighs every change
+of a pair's product by how much the loss on known things feels it; and where a picture or a sound holds nothing new, the answers
+of the parent, its embedding of every pixel included, are what is aimed at. Nothing of the classes in old photographs is needed.
+"""
+
+import copy
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cavs.adapt.learn.exemplar import Exemplar
+from cavs.adapt.learn.features import hear
+from cavs.adapt.learn.from_bundle import put_adapter
+from cavs.adapt.learn.lesson_loss import Answers, LessonLoss, answers_of
+from cavs.adapt.learn.material import UNKNOWN
+from cavs.adapt.learn.options import LearnOptions
+from cavs.adapt.learn.pool import Composer, Part, join, rows_of_columns
+from cavs.adapt.methods.anchored import quadratic_penalty
+from cavs.adapt.methods.lra import mean_one_per_layer, products
+from cavs.adapt.model.lora import DOWN, UP, adapted_layers
+from cavs.adapt.model.network import Network, adapter_tensors
+from cavs.runtime.adapter import Adapter, make_adapter
+from cavs.runtime.bundle import Bundle
+from cavs.runtime.errors import AdaptError, TrainingStopped
+
+METHOD = "lesson"
+COMPOSED_AT_ONCE = 6
+"""Pictures composed in one step, before learning begins."""
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+class LessonTraining:
+    """Composes the lesson's pool, then learns from it, one `step` at a time.
+
+    Equal arguments give equal candidates. A class that exemplars mark and the parent does not know gets a row.
+    Raises AdaptError if the table has no free row, or if there is nothing to learn from.
+    """
+
+    def __init__(  # noqa: PLR0917  what a lesson is
+        self,
+        network: Network,
+        parent: Adapter,
+        new: Sequence[Exemplar],
+        memory: Sequence[Exemplar] = (),
+        options: LearnOptions | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not new:
+            raise AdaptError("a lesson without exemplars: nothing to learn from")
+        self.options = options or LearnOptions()
+        self.parent, self.seed = parent, seed
+        self.network = copy.deepcopy(network).eval()
+        put_adapter(self.network, parent)
+        self.rows = rows_with(parent, tuple(name for one in (*new, *memory) for name in one.names))
+        self.fresh = [row for name, row in self.rows.items() if (row, name) not in parent.classes]
+        self.composer = Composer(self.network, new, memory, tuple(name for _, name in parent.classes), self.options, seed)
+        self._print = _fingerprint(parent, new, memory, self.options, seed)
+        self._parts: list[Part] = []
+        self._pool: Part | None = None
+        self._answers: Answers | None = None
+        self._importance: dict[str, Tensor] = {}
+        self._anchor = {name: product.detach() for name, product in products(self.network).items()}
+        self._loss = LessonLoss(
+            self.network, rows_of_columns(self.composer.columns, self.rows), self._new_columns(), self.options
+        )
+        self._parameters = self._free_parameters()
+        self._optimiser = torch.optim.AdamW(
+            [
+                {"params": [p for name, p in self._parameters.items() if name != "rows"], "lr": self.options.pair_rate},
+                {"params": [self._parameters["rows"]], "lr": self.options.row_rate},
+            ],
+            weight_decay=0.0,
+        )
+        self._rates = [group["lr"] for group in self._optimiser.param_groups]
+        self.done = 0
+
+    @property
+    def composing(self) -> int:
+        """Steps that compose and learn nothing."""
+        return -(-self.options.pool // COMPOSED_AT_ONCE)
+
+    @property
+    def steps(self) -> int:
+        """All of them."""
+        return self.composing + self.options.steps
+
+    def step(self) -> dict[str, float]:
+        """Makes one step. The weighted losses, by name; none while the pool is composed, or composed again after `load`."""
+        if self._pool is None:
+            self._compose()
+            self.done = max(self.done, len(self._parts) or self.composing)
+            return {}
+        losses = self._learn(self.done - self.composing)
+        self.done += 1
+        return losses
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Everything but the pool, which is composed again from the same seed."""
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "done": np.array([self.done], np.int64),
+            "fingerprint": np.frombuffer(self._print, np.uint8).copy(),
+        }
+        for name, parameter in self._parameters.items():
+            arrays[f"value.{name}"] = parameter.detach().numpy().copy()
+            for key, value in self._optimiser.state.get(parameter, {}).items():
+                arrays[f"{key}.{name}"] = np.atleast_1d(value.detach().numpy().copy())
+        return arrays
+
+    def load(self, state: Arrays) -> None:
+        """Goes on from a state. Raises TrainingStopped if it is of another training, or torn."""
+        try:
+            if bytes(state["fingerprint"].astype(np.uint8)) != self._print:
+                raise TrainingStopped("the state is of another lesson, parent or option; begin again without it")
+            with torch.no_grad():
+                for name, parameter in self._parameters.items():
+                    parameter.copy_(torch.from_numpy(np.array(state[f"value.{name}"])))
+                    if f"exp_avg.{name}" in state:
+                        self._optimiser.state[parameter] = {
+                            "step": torch.tensor(float(state[f"step.{name}"][0])),
+                            **{key: torch.from_numpy(np.array(state[f"{key}.{name}"])) for key in ("exp_avg", "exp_avg_sq")},
+                        }
+            self.done = int(state["done"][0])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise TrainingStopped(f"the state of the training cannot be read ({error}); begin again without it") from error
+
+    def adapter(self, bundle: Bundle) -> Adapter:
+        """The candidate as it is now: old rows are the parent's, to the last bit."""
+        self._give_rows()
+        tensors = adapter_tensors(self.network)
+        for name in ("classes.table", "thresholds"):
+            mine, theirs = tensors[name], self.parent.tensors[name]
+            keep = np.ones(len(mine), bool)
+            keep[self.fresh if name == "classes.table" else []] = False
+            tensors[name] = np.where(keep.reshape(-1, *[1] * (mine.ndim - 1)), theirs, mine)
+        return make_adapter(
+            tensors,
+            bundle=bundle,
+            classes=tuple((row, name) for name, row in self.rows.items()),
+            method=METHOD,
+            parent=self.parent.id,
+        )
+
+    def _new_columns(self) -> list[int]:
+        taught = set(self.composer.taught)
+        return [column for column, name in enumerate(self.composer.columns) if name in taught]
+
+    def _free_parameters(self) -> dict[str, nn.Parameter]:
+        """The LoRA pairs and the new rows; everything else is frozen."""
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+        pairs: dict[str, nn.Parameter] = {}
+        for layer, module in adapted_layers(self.network).items():
+            for side in (DOWN, UP):
+                parameter = getattr(module, side)
+                parameter.requires_grad_(True)
+                pairs[f"{layer}.{side}"] = parameter
+        rows = nn.Parameter(torch.zeros(len(self.fresh), self.network.config.embedding_width))
+        return {**pairs, "rows": rows}
+
+    def _compose(self) -> None:
+        first = len(self._parts) * COMPOSED_AT_ONCE
+        self._parts.append(self.composer.part(first, min(first + COMPOSED_AT_ONCE, self.options.pool)))
+        if len(self._parts) < self.composing:
+            return
+        learned = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
+        resumed = self.done > self.composing
+        put_adapter(self.network, self.parent)  # its answers, whatever has been learned before a restart
+        self._pool = join(self._parts)
+        self._parts = []
+        self._answers = answers_of(self.network, self._pool)
+        self._name_new_rows()
+        self._importance = self._sensed()
+        if resumed:
+            with torch.no_grad():
+                for name, parameter in self._parameters.items():
+                    parameter.copy_(learned[name])
+
+    def _name_new_rows(self) -> None:
+        """A new class begins where its pixels and its voices are."""
+        assert self._pool is not None
+        assert self._answers is not None
+        self.network.classes.used[self.fresh] = 1
+        start = torch.zeros_like(self._parameters["rows"])
+        names = {row: name for name, row in self.rows.items()}
+        for index, row in enumerate(self.fresh):
+            name = names[row]
+            if name in self.composer.columns:
+                start[index] = first_row(self.network, self._pool, self._answers, self.composer.columns.index(name))
+        with torch.no_grad():
+            self._parameters["rows"].copy_(F.normalize(start + 1e-6, dim=1))
+        self._give_rows()
+
+    def _give_rows(self) -> None:
+        """Puts the new rows into the table, where `self.network` reads them."""
+        if self.fresh and self._pool is not None:
+            with torch.no_grad():
+                self.network.classes.used[self.fresh] = 1
+                self.network.classes.table[self.fresh] = F.normalize(self._parameters["rows"], dim=1)
+
+    def _table(self) -> Tensor:
+        """The unit rows, with a gradient to the new ones."""
+        table = self.network.classes.unit_rows().detach()
+        if not self.fresh:
+            return table
+        return table.index_copy(0, torch.tensor(self.fresh), F.normalize(self._parameters["rows"], dim=1))
+
+    def _batch(self, step: int) -> Tensor:
+        """Pictures of a step: each of the pool once in a round, in an order of its own."""
+        assert self._pool is not None
+        total, size = len(self._pool.looks), min(self.options.pictures, len(self._pool.looks))
+        each = total // size
+        order = np.random.default_rng([self.seed, 1, step // each]).permutation(total)
+        return torch.from_numpy(order[(step % each) * size : (step % each + 1) * size])
+
+    def _learn(self, step: int) -> dict[str, float]:
+        assert self._pool is not None
+        assert self._answers is not None
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * _cycle(step / max(1, self.options.steps), self.options.warmup)
+        terms = self._loss(self._pool, self._answers, self._batch(step), self._table())
+        if self.options.held:
+            penalty = quadratic_penalty(products(self.network), self._anchor, self._importance)
+            terms["held"] = 0.5 * self.options.held * penalty
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            raise TrainingStopped(f"step {step}: the loss is no number; the version that was live stays")
+        self._optimiser.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(list(self._parameters.values()), self.options.clip_norm)
+        self._optimiser.step()
+        self._give_rows()
+        return {name: float(term) for name, term in terms.items()}
+
+    def _sensed(self) -> dict[str, Tensor]:
+        """How much the loss on known things feels each entry of a pair's product: the gradient on W + B A is that on W."""
+        if not self.options.held:
+            return {}
+        assert self._pool is not None
+        assert self._answers is not None
+        weights = {f"{name}.weight": layer.weight for name, layer in adapted_layers(self.network).items()}
+        total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        for weight in weights.values():
+            weight.requires_grad_(True)
+        pictures = np.random.default_rng([self.seed, 2]).permutation(len(self._pool.looks))[: self.options.sensed]
+        for picture in pictures.tolist():
+            terms = self._loss(self._pool, self._answers, torch.tensor([picture]), self._table().detach(), known_only=True)
+            gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(weights.values()), allow_unused=True)
+            for name, gradient in zip(weights, gradients, strict=True):
+                if gradient is not None:
+                    total[name] += gradient.square()
+        for weight in weights.values():
+            weight.requires_grad_(False)
+        return mean_one_per_layer({name: amount.flatten(1) for name, amount in total.items()})
+
+
+def rows_with(parent: Adapter, names: Sequence[str]) -> dict[str, int]:
+    """Row of every class: the parent's, then for each new name the first free row. Raises AdaptError if there is none."""
+    rows = {name: row for row, name in parent.classes}
+    free = [row for row, used in enumerate(parent.tensors["classes.used"]) if not used]
+    for name in dict.fromkeys(names):
+        if name not in rows and name != UNKNOWN:
+            if not free:
+                raise AdaptError(f"class {name}: all {len(rows)} rows of the class table are taken; a larger bundle is needed")
+            rows[name] = free.pop(0)
+    return rows
+
+
+@torch.no_grad()
+def first_row(network: Network, pool: Part, answers: Answers, column: int) -> Tensor:
+    """Where a new class begins, (D,): between the mean of its pixels and the mean of its voices, one for each sound."""
+    share = F.avg_pool2d(pool.shown[:, column : column + 1].float(), 2)
+    pixels = F.normalize((answers.embedding.float() * (share > 0.5)).sum((0, 2, 3)), dim=0)
+    others = torch.arange(pool.heard.shape[2]) != column
+    alone = (pool.heard[..., column] > 0) & (pool.heard[..., others].sum(-1) == 0)
+    if not alone.any():
+        return pixels
+    voices = hear(network, pool.attended[alone]).voices
+    nearest = (voices @ pixels).argmax(dim=1)
+    voice = F.normalize(voices[torch.arange(len(voices)), nearest].sum(0), dim=0)
+    return F.normalize(pixels + voice, dim=0)
+
+
+def _cycle(at: float, warmup: float) -> float:
+    """Share of the highest rate: up in a line, down in half a cosine."""
+    if at < warmup:
+        return at / warmup
+    return 0.5 * (1 + math.cos(math.pi * (at - warmup) / max(1e-9, 1 - warmup)))
+
+
+def _fingerprint(
+    parent: Adapter, new: Sequence[Exemplar], memory: Sequence[Exemplar], options: LearnOptions, seed: int
+) -> bytes:
+    digest = hashlib.sha256(f"{parent.id} {options.model_dump_json()} {seed}".encode())
+    for one in (*new, *memory):
+        digest.update(one.frame.data)
+        digest.update(one.sound.data)
+        for name, mask in one.marks:
+            digest.update(name.encode())
+            digest.update(np.packbits(mask).data)
+    return digest.digest()

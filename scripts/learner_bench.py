@@ -1,0 +1,258 @@
+"""Teaches classes to the shipped bundle from composed streams of 20 s and scores old and new on pictures and sounds never seen.
+
+python scripts/learner_bench.py --ingredients DIR --teach cat trumpet --photos 1 --out docs/measured/learner.json
+
+The lesson shows photographs and recordings of split `train`; scores are of split `test`. What the learner itself has is the
+bundle and what our own code draws.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cavs.adapt.data.cast import ClipWish
+from cavs.adapt.data.clip import compose_clip
+from cavs.adapt.data.ingredients import Ingredients
+from cavs.adapt.ingredient_sets import load_sets
+from cavs.adapt.learn.exemplar import Exemplar
+from cavs.adapt.learn.features import Looks, hear, listen, look, see
+from cavs.adapt.learn.from_bundle import network_from_bundle, put_adapter
+from cavs.adapt.learn.lesson_loss import said_of
+from cavs.adapt.learn.options import LearnOptions
+from cavs.adapt.learn.training import LessonTraining
+from cavs.adapt.model.labelling import label_pixels
+from cavs.adapt.model.network import Network, Perception
+from cavs.adapt.scenarios import Case, CaseSource
+from cavs.adapt.scoring import ScenarioScores
+from cavs.runtime.adapter import Adapter, default_adapter
+from cavs.runtime.bundle import default_bundle_path, read_bundle
+from cavs.runtime.clock import NS_PER_S
+from cavs.runtime.lesson_windows import Windows
+
+SECONDS, FPS = 20.0, 8.0
+OLD_SCENARIOS = ("alone", "one_silent", "two_sound")
+NEW_SCENARIOS = ("alone", "one_silent", "off_mixed")
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A composed lesson: windows, the true mask of what sounds in each, and how many photographs are behind it."""
+
+    windows: Windows
+    truth: np.ndarray
+    photos: int
+
+
+def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int) -> Shown:
+    """20 s in which a thing moves, turns, grows, sounds and falls silent; each photograph has its share of the time.
+
+    Photographs that the border cuts are left out, as far as there are others.
+    """
+    rng = np.random.default_rng([seed, photos])
+    whole = [c for c in ingredients.cutouts[cls] if not c.truncated] or list(ingredients.cutouts[cls])
+    chosen = [whole[i] for i in rng.permutation(len(whole))[:photos]]
+    wish = ClipWish(
+        targets=(cls,), sources=(1.0,), distractors=(0, 1), offscreen=0.0, switching=1.0, real_scenes=0.0, strength=0.5
+    )
+    frames, masks, sounds = [], [], []
+    for cutout in chosen:
+        one = Ingredients(
+            split="train",
+            cutouts={**ingredients.cutouts, cls: (cutout,)},
+            recordings=ingredients.recordings,
+            backgrounds=ingredients.backgrounds,
+        )
+        clip = compose_clip(one, rng, seconds=SECONDS / len(chosen), fps=FPS, wish=wish)
+        frames.append(clip.frames)
+        masks.append(clip.masks > 0)
+        sounds.append(clip.sound)
+    count = sum(map(len, frames))
+    t_ns = (np.arange(1, count + 1) / FPS * NS_PER_S).astype(np.int64)
+    sound = np.concatenate(sounds).astype(np.float32)
+    return Shown(Windows(np.concatenate(frames), t_ns, sound, 0, 16_000), np.concatenate(masks), len(chosen))
+
+
+def true_exemplars(shown: Shown, cls: str, samples: int, most: int, source: str) -> list[Exemplar]:
+    """Exemplars with the true masks: what a perfect proposal would be."""
+    found = []
+    for frame in range(len(shown.windows)):
+        mask = shown.truth[frame]
+        if mask.sum() > 250:
+            sound = shown.windows.sound_of(frame, samples)
+            found.append(Exemplar(shown.windows.frames[frame], sound, ((cls, mask),), source, frame, 1.0))
+    return [found[i] for i in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))] if found else []
+
+
+class Only(CaseSource):
+    """Cases that one class leads."""
+
+    def leading_classes(self, name: str) -> tuple[str, ...]:
+        return self.classes[:1]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Cases of one scenario with their fixed features."""
+
+    name: str
+    cases: list[Case]
+    looks: Looks
+    attended: torch.Tensor
+
+
+class Scorer:
+    """Scores adapters on cases that are encoded once."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def keep(self, source: CaseSource, name: str, count: int, seed: int) -> Kept:
+        cases = list(source.cases(name, count, seed))
+        frames, sounds = np.stack([c.frame for c in cases]), np.stack([c.sound for c in cases])
+        return Kept(name, cases, look(self.network, frames), listen(self.network, sounds))
+
+    @torch.inference_mode()
+    def labels(self, adapter: Adapter, kept: Kept, attended: torch.Tensor | None = None) -> Iterator[tuple[Case, Any, Any]]:
+        put_adapter(self.network, adapter)
+        attended = kept.attended if attended is None else attended
+        for index in torch.arange(len(kept.cases)).split(AT_ONCE):
+            seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, attended[index])
+            said = said_of(self.network, seen, heard, 1, self.network.classes.unit_rows())
+            perception = Perception(
+                said.sounding[:, None], said.embedding, said.class_logits, said.named_logits, said.presence, heard
+            )
+            label, probability = label_pixels(self.network, perception, self.network.thresholds)
+            for n, i in enumerate(index.tolist()):
+                yield kept.cases[i], label[n].byte().numpy(), (255 * probability[n]).round().byte().numpy()
+
+    def score(self, adapter: Adapter, kept: Kept) -> dict[str, Any]:
+        names = [""] * 128
+        for row, name in adapter.classes:
+            names[row] = name
+        scores = ScenarioScores(kept.name, tuple(names), ())
+        for case, labels, confidence in self.labels(adapter, kept):
+            scores.add(case, labels, confidence)
+        return scores.summary()
+
+    def marked(self, adapter: Adapter, kept: Kept, attended: torch.Tensor) -> dict[str, float]:
+        """With other sounds, in which nothing that is shown sounds: how much is marked, and how much of the thing."""
+        mass, overlap = [], []
+        for case, labels, _ in self.labels(adapter, kept, attended):
+            thing, marked = case.truth > 0, labels > 0
+            mass.append(marked.mean())
+            overlap.append((marked & thing).sum() / max(1, (marked | thing).sum()))
+        return {"mask_mass": float(np.mean(mass)), "iou_with_thing": float(np.mean(overlap))}
+
+
+class Bench:
+    """The shipped bundle, what lessons are composed of, and the scores."""
+
+    def __init__(self, folder: str, frames: int) -> None:
+        self.bundle = read_bundle(default_bundle_path())
+        self.network = network_from_bundle(self.bundle)
+        self.parent = default_adapter(self.bundle)
+        self.old = tuple(name for _, name in self.parent.classes)
+        self.train = load_sets([folder], "train")
+        self.test = load_sets([folder, "procedural:10"], "test")
+        permissive = load_sets([folder, "procedural:10"], "test", ["nc/*"])
+        self.scorer = Scorer(self.network)
+        config = self.network.config
+        self.form: dict[str, Any] = {"size": (config.frame_height_px, config.frame_width_px), "samples": config.sound_samples}
+        rows = {name: row for row, name in self.parent.classes}
+        source = CaseSource(permissive, self.old, rows, **self.form)
+        self.kept_old = [self.scorer.keep(source, name, frames, 7) for name in OLD_SCENARIOS]
+        self.kept_new: dict[str, list[Kept]] = {}
+
+    def score_old(self, adapter: Adapter) -> dict[str, Any]:
+        """IoU of each old class, the mean over the scenarios; and what stands beside them, marked or not."""
+        scores = [self.scorer.score(adapter, kept) for kept in self.kept_old]
+        by_class = {name: float(np.mean([s["class_iou"].get(name, 0.0) for s in scores])) for name in self.old}
+        return {
+            "class_iou": by_class,
+            "mean": float(np.mean(list(by_class.values()))),
+            "binary_iou": float(np.mean([s["binary_iou"] for s in scores])),
+        }
+
+    def score_new(self, adapter: Adapter, cls: str, frames: int) -> dict[str, Any]:
+        """Of one taught class; with its own sound, with a sound of something else, and muted."""
+        rows = {name: row for row, name in adapter.classes}
+        if cls not in self.kept_new:
+            source = Only(self.test, (cls, *self.old), rows, **self.form)
+            self.kept_new[cls] = [self.scorer.keep(source, name, frames, 8) for name in NEW_SCENARIOS]
+        kept = self.kept_new[cls]
+        scores = {one.name: self.scorer.score(adapter, one) for one in kept}
+        result = {name: {"iou": s["class_iou"].get(cls, 0.0), "binary_iou": s["binary_iou"]} for name, s in scores.items()}
+        other = self.kept_old[0].attended
+        swapped = other[torch.arange(len(kept[0].cases)) * 5 % len(other)]
+        silence = listen(self.network, np.zeros((1, self.form["samples"]), np.float32)).expand(len(kept[0].cases), -1, -1)
+        result["swapped"] = self.scorer.marked(adapter, kept[0], swapped)
+        result["muted"] = self.scorer.marked(adapter, kept[0], silence)
+        return result
+
+
+def learn(  # noqa: PLR0917
+    bench: Bench, parent: Adapter, new: Sequence[Exemplar], memory: Sequence[Exemplar], options: LearnOptions, seed: int
+) -> tuple[Adapter, dict[str, Any]]:
+    """One lesson, and what it cost in seconds of processor and of time."""
+    began, cpu = time.perf_counter(), time.process_time()  # noqa: TID251  a measurement
+    training = LessonTraining(bench.network, parent, new, memory, options, seed)
+    composed, log = 0.0, []
+    while training.done < training.steps:
+        losses = training.step()
+        if losses:
+            log.append(losses)
+        else:
+            composed = time.process_time() - cpu
+    seconds = {
+        "processor": time.process_time() - cpu,
+        "of_it_composing": composed,
+        "wall": time.perf_counter() - began,  # noqa: TID251
+    }
+    last = {name: float(np.mean([line.get(name, 0.0) for line in log[-20:]])) for name in log[-1]}
+    return training.adapter(bench.bundle), {"seconds": seconds, "losses": last}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ingredients", required=True)
+    parser.add_argument("--teach", nargs="+", required=True)
+    parser.add_argument("--photos", type=int, default=1)
+    parser.add_argument("--frames", type=int, default=48, help="cases of each scenario")
+    parser.add_argument("--exemplars", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--options", type=LearnOptions.model_validate_json, default=LearnOptions())
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    bench = Bench(args.ingredients, args.frames)
+    adapter, memory = bench.parent, []
+    steps = [{"taught": None, "old": bench.score_old(adapter)}]
+    for number, cls in enumerate(args.teach):
+        shown = compose_lesson(bench.train, cls, args.photos, args.seed + number)
+        new = true_exemplars(shown, cls, bench.form["samples"], args.exemplars, f"lesson-{number}")
+        adapter, cost = learn(bench, adapter, new, memory, args.options, args.seed)
+        memory += new[:: max(1, len(new) // 8)]
+        steps.append(
+            {
+                "taught": cls,
+                "photos": shown.photos,
+                "exemplars": len(new),
+                **cost,
+                "old": bench.score_old(adapter),
+                "new": {name: bench.score_new(adapter, name, args.frames) for name in args.teach[: number + 1]},
+            }
+        )
+        print(json.dumps(steps[-1]), flush=True)
+    args.out.write_text(json.dumps({"options": args.options.model_dump(), "steps": steps}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
