@@ -40,13 +40,14 @@ class ControlClient:
     """Asks one stream. One thread. Raises ControlRefused for what the stream refuses or does not answer in time.
 
     address: as the stream's --control, or `control_address(store)`; a stream need not be there yet.
-    keys:    directory `clients/NAME` made by `cavs-stream keys`, if the stream has keys and the address is tcp.
+    keys:    directory `clients/NAME` made by `cavs-stream keys`, if the stream has keys. An ipc address needs none:
+             only the user that the stream runs as can open it.
     """
 
     def __init__(self, address: str, *, keys: Path | None = None, timeout_ms: int = TIMEOUT_MS) -> None:
         self.address = address
         self._timeout_ms = timeout_ms
-        own = load_client_keys(keys) if keys is not None else None
+        own = load_client_keys(keys) if keys is not None and not address.startswith(IPC) else None
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.REQ)
         options = {
@@ -101,6 +102,14 @@ class ControlClient:
         except (KeyError, TypeError, ValueError) as error:
             raise ControlRefused(f"{self.address}: answered with windows that do not fit together: {error}") from None
         return windows, reply
+
+    def lesson(self, lesson: str, *, preview: bool = False) -> dict[str, Any]:
+        """Where a lesson stands: `state`, and `proposal`, `outcome` as far as there are any; `preview` is a PNG."""
+        return self.ask("lesson", lesson=lesson, preview=preview)
+
+    def decide(self, lesson: str, *, accept: bool, by: str = "") -> None:
+        """Accepts or rejects what the learner proposes to learn."""
+        self.ask("decide", lesson=lesson, accept=accept, by=by)
 
     def say(self, kind: str, subject: str, text: str, thumb: bytes | None = None) -> None:
         """Has the stream publish an event. thumb: a small JPEG."""

@@ -35,33 +35,33 @@ def is_public(address: str) -> bool:
         return True
 
 
-def clear_for_bind(address: str) -> None:
+def clear_for_bind(address: str, option: str = "--bind") -> None:
     """Makes sure that binding an ipc address takes nothing away from anybody.
 
     ZeroMQ removes whatever lies at the path. A socket that a killed process left is fine; a socket somebody listens on and
-    a plain file are not, nor is a directory that cannot be written. Raises ConfigError.
+    a plain file are not, nor is a directory that cannot be written. Raises ConfigError that names the option.
     """
     path = address.removeprefix(IPC)
     if not address.startswith(IPC) or path.startswith("@"):  # @: Linux's abstract names, no file
         return
     parent = os.path.dirname(path) or "."
     if not os.path.isdir(parent):
-        raise ConfigError(f"{address}: directory {parent} does not exist; make it or choose another --bind")
+        raise ConfigError(f"{address}: directory {parent} does not exist; make it or choose another {option}")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"{address}: directory {parent} cannot be written; choose another --bind")
+        raise ConfigError(f"{address}: directory {parent} cannot be written; choose another {option}")
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ConfigError(f"{address}: {error.strerror}; choose another --bind") from None
+        raise ConfigError(f"{address}: {error.strerror}; choose another {option}") from None
     if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"{address}: {path} exists and is no socket; it is not removed, choose another --bind")
+        raise ConfigError(f"{address}: {path} exists and is no socket; it is not removed, choose another {option}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
         except OSError as error:
             if error.errno == errno.ECONNREFUSED:
                 return
-            raise ConfigError(f"{address}: {error.strerror}; choose another --bind") from None
-    raise ConfigError(f"{address}: another process publishes there; stop it or choose another --bind")
+            raise ConfigError(f"{address}: {error.strerror}; choose another {option}") from None
+    raise ConfigError(f"{address}: another process listens there; stop it or choose another {option}")

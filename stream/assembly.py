@@ -13,6 +13,7 @@ from cavs.runtime.slot import Slot
 from cavs.runtime.store_follow import SlotFeeder, StoreFollower
 from cavs.runtime.store_read import StoreReader
 from cavs.stream.align import Aligner
+from cavs.stream.beside import open_recent
 from cavs.stream.counters import Counters
 from cavs.stream.health import Health
 from cavs.stream.inbox import Inbox, Strategy
@@ -35,23 +36,20 @@ def open_slot(settings: StreamSettings, clock: Clock, closing: ExitStack) -> tup
     engine, why = open_engine(bundle, settings.engine, settings.threads)
     slot = Slot(engine, adapter, clock, version=number)
     closing.callback(slot.close)
-    if settings.store is not None:
-        feeder = SlotFeeder(
-            StoreFollower(settings.store), slot, lambda new: open_engine(new, settings.engine, settings.threads)[0], clock
-        )
+    if settings.model_store is not None:
+        follower = StoreFollower(settings.model_store)
+        feeder = SlotFeeder(follower, slot, lambda new: open_engine(new, settings.engine, settings.threads)[0], clock)
         _start_following(feeder, closing)
     return slot, why
 
 
 def _first_model(settings: StreamSettings) -> tuple[Bundle, Adapter, int]:
     """The model to start with: the current one of the store, else the bundle's own."""
-    if settings.store is not None:
-        reader = StoreReader(settings.store)
+    if (store := settings.model_store) is not None:
+        reader = StoreReader(store)
         pointer = reader.pointer()
         if pointer is None:
-            raise StoreError(
-                f"{settings.store}: no current version; add a bundle: cavs-models --store {settings.store} add BUNDLE"
-            )
+            raise StoreError(f"{store}: no current version; add a bundle: cavs-models add BUNDLE --store {store}")
         model = reader.load(pointer.version)
         return model.bundle, model.adapter, model.version
     bundle = read_bundle(settings.bundle or default_bundle_path())
@@ -167,6 +165,7 @@ def assemble(
         health=Health(clock, counters, slot),
         clock=clock,
         virtual_time=not live,
+        recent=open_recent(settings, slot.engine.bundle),
     )
 
 

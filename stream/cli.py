@@ -34,6 +34,7 @@ def run_parser() -> argparse.ArgumentParser:
     )
     _add_inputs(parser)
     _add_model(parser)
+    _add_learning(parser)
     _add_output(parser)
     run = parser.add_argument_group("the run")
     run.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds")
@@ -99,6 +100,24 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="probability above which a pixel sounds",
     )
     model.add_argument("--min-area", type=float, metavar="F", help="objects below this fraction of the picture are left out")
+
+
+def _add_learning(parser: argparse.ArgumentParser) -> None:
+    learning = parser.add_argument_group("learning while it runs")
+    learning.add_argument(
+        "--adapt",
+        action="store_true",
+        help="run the learner beside the stream, for cavs-adapt teach; without --store in your own store, made if need be",
+    )
+    learning.add_argument(
+        "--control",
+        metavar="ADDRESS",
+        help="where the stream can be asked: ipc://PATH or tcp://HOST:PORT; none: nowhere. Default: in the --store",
+    )
+    learning.add_argument(
+        "--recent-seconds", type=float, metavar="S", help="windows kept in memory for teaching, default the last 30 s"
+    )
+    learning.add_argument("--recent-mib", type=float, metavar="MIB", help="memory that they may take, default 48")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

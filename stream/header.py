@@ -137,21 +137,25 @@ class Hello(_Part):
     health: Health = {}
 
 
-class Event(_Part):
-    """`event`: something changed. kind: `model`, `lost`, `recovered`, `reconnecting`, `ended`, `warning`, ..."""
+class BytesPart(_Part):
+    """Where something lies in the payload."""
+
+    offset: Offset
+    bytes: Offset
+
+
+class EventHeader(_Part):
+    """Header of `event`: something changed. kind: `model`, `lost`, `recovered`, `reconnecting`, `ended`, `warning`, ...
+
+    thumb: a small JPEG in the payload, if there is one.
+    """
 
     stream: StreamName
     t_ns: Nanoseconds
     kind: Name
     subject: Name
     text: Text = ""
-
-
-class BytesPart(_Part):
-    """Where something lies in the payload."""
-
-    offset: Offset
-    bytes: Offset
+    thumb: BytesPart | None = None
 
 
 class PreviewSound(BytesPart):

@@ -57,12 +57,16 @@ class AudioBlock:
 
 @dataclass(frozen=True, slots=True)
 class SourceEvent:
-    """Something a subscriber should hear of: kind is `lost`, `recovered`, `ended`, `no_sound`, `model`, `warning`."""
+    """Something a subscriber should hear of: kind is `lost`, `recovered`, `ended`, `no_sound`, `model`, `warning`, ...
+
+    thumb: a small JPEG that goes with it, or nothing.
+    """
 
     kind: str
     device: str
     text: str
     t_ns: int
+    thumb: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,6 @@
 """The live loop: items in, windows through the engine, masks out. One thread; everything slow happens elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from cavs.stream.latency import STAGES, StageTimes
 from cavs.stream.masks import ModelStamp
 from cavs.stream.objects import ObjectFinder
 from cavs.stream.publisher import Publisher
+from cavs.stream.recent import Recent
+from cavs.stream.said import Said
 
 TAKE_NS = 20 * NS_PER_MS
 """Longest wait for an item: a frame whose sound does not come must be let go in time."""
@@ -23,7 +25,11 @@ TAKE_NS = 20 * NS_PER_MS
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the loop is made of. virtual_time: the source's time line is not the clock's (a file read fast)."""
+    """What the loop is made of.
+
+    said:         events of other threads. recent: where the last windows are kept for teaching, if they are.
+    virtual_time: the source's time line is not the clock's (a file read fast).
+    """
 
     inbox: Inbox
     aligner: Aligner
@@ -33,6 +39,8 @@ class Parts:
     health: Health
     clock: Clock
     virtual_time: bool = False
+    said: Said = field(default_factory=Said)
+    recent: Recent | None = None
 
 
 class LiveLoop:
@@ -77,7 +85,7 @@ class LiveLoop:
             parts.aligner.flush()
         while not self._done() and (window := parts.aligner.pop(parts.clock.now_ns())) is not None:
             self._process(window)
-        for event in parts.aligner.drain_events():
+        for event in (*parts.aligner.drain_events(), *parts.said.take()):
             self._tell(event)
         if parts.clock.now_ns() - self._hello_ns >= NS_PER_S:
             self._hello()
@@ -123,6 +131,8 @@ class LiveLoop:
             len(objects),
             window.skew_ns,
         )
+        if parts.recent is not None:
+            parts.recent.append(window, self._frame, objects)
         self._source_size = window.frame.pixels.shape[:2]
         for event in parts.slot.take_events():
             self._tell(SourceEvent("model", event.kind, event.text, event.t_ns))
@@ -140,7 +150,7 @@ class LiveLoop:
         )
 
     def _tell(self, event: SourceEvent) -> None:
-        self._parts.publisher.event(event.kind, event.device, event.text, event.t_ns)
+        self._parts.publisher.event(event.kind, event.device, event.text, event.t_ns, event.thumb)
         self._parts.health.note_event(event.kind, event.device, event.text, event.t_ns)
 
     def _hello(self) -> None:

@@ -14,13 +14,13 @@ from cavs.runtime.clock import NS_PER_MS, Clock
 from cavs.runtime.engine import Prediction
 from cavs.runtime.errors import ConfigError
 from cavs.stream.address import check_address, clear_for_bind, is_public
-from cavs.stream.header import MAX_NAME, MAX_TEXT, STREAM_NAME, ClassPart, Event, Hello, ModelPart, SoundFormat
+from cavs.stream.header import MAX_NAME, MAX_TEXT, STREAM_NAME, ClassPart, Hello, ModelPart, SoundFormat
 from cavs.stream.items import Window
 from cavs.stream.keys import load_server_keys
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
 from cavs.stream.payload import DEFAULT_ENCODING, Encoding, MaskPacker
 from cavs.stream.preview import PreviewEncoder
-from cavs.stream.wire import FRAME, HELLO, MASKS, pack_event, pack_hello, pack_masks, pack_preview, topic
+from cavs.stream.wire import FRAME, HELLO, MASKS, Event, pack_event, pack_hello, pack_masks, pack_preview, topic
 
 SEND_QUEUE = 4
 """Messages that wait for one subscriber; it loses what comes on top. Few, because an old mask is worth nothing."""
@@ -168,11 +168,10 @@ class Publisher:
         if self._preview is not None:
             self._send_previews(self._preview)
 
-    def event(self, kind: str, subject: str, text: str, t_ns: int | None = None) -> None:
-        """Says that something changed: a model, a device. t_ns: when, now if None."""
+    def event(self, kind: str, subject: str, text: str, t_ns: int | None = None, thumb: bytes = b"") -> None:
+        """Says that something changed: a model, a device. t_ns: when, now if None. thumb: a small JPEG."""
         when = self._clock.now_ns() if t_ns is None else t_ns
-        event = Event(stream=self.stream, t_ns=when, kind=kind[:MAX_NAME], subject=subject[:MAX_NAME], text=text[:MAX_TEXT])
-        self._send(pack_event(event))
+        self._send(pack_event(Event(self.stream, when, kind[:MAX_NAME], subject[:MAX_NAME], text[:MAX_TEXT], thumb)))
 
     def wait_for_watcher(self, timeout_ms: int) -> bool:
         """True as soon as somebody has subscribed to masks, False if nobody does within `timeout_ms`."""

@@ -15,6 +15,7 @@ from typing import Any
 from cavs.runtime.clock import NS_PER_S, Clock, MonotonicClock
 from cavs.runtime.errors import CavsError, ConfigError
 from cavs.stream.assembly import assemble, open_slot, open_sources
+from cavs.stream.beside import prepare, start_beside
 from cavs.stream.counters import Counters
 from cavs.stream.metrics import MetricsServer
 from cavs.stream.pipeline import LiveLoop, Parts
@@ -54,6 +55,8 @@ def run(settings: StreamSettings, *, quiet: bool = False, clock: Clock | None = 
     stop = _Stop()
     stop.install()
     _check_report(settings.report)
+    for line in prepare(settings):
+        _say(False, f"cavs-stream: {line}")
     with ExitStack() as closing:
         slot, why = open_slot(settings, clock, closing)
         _say(quiet, f"cavs-stream: engine {why}")
@@ -64,6 +67,8 @@ def run(settings: StreamSettings, *, quiet: bool = False, clock: Clock | None = 
             closing.callback(MetricsServer(settings.metrics_host, settings.metrics_port, parts.health.snapshot).close)
         loop = LiveLoop(parts, windows=settings.windows)
         loop.start()
+        for line in start_beside(settings, parts, closing):
+            _say(quiet, f"cavs-stream: {line}")
         if settings.wait_for_watcher_s is not None:
             _await_watcher(parts.publisher, settings.wait_for_watcher_s, stop)
         reconnect = Backoff() if settings.comes_back else None

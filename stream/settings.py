@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cavs.runtime.errors import ConfigError
+from cavs.runtime.store import default_store_path
 
 DEFAULT_BIND = "tcp://127.0.0.1:5555"
 
@@ -34,6 +35,13 @@ class StreamSettings(BaseModel):
     threads: int = Field(2, ge=1, le=64)
     sound_threshold: float | None = Field(None, gt=0, lt=1)
     min_area: float = Field(0.001, ge=0, lt=1)
+
+    # Learning while it runs.
+    adapt: bool = False
+    control: str | None = None
+    """None: beside the store if there is one; `none`: no control socket."""
+    recent_seconds: float = Field(30.0, ge=1, le=600)
+    recent_mib: float = Field(48.0, gt=0, le=16384)
 
     # Synchronisation.
     offset_ms: float | None = Field(None, ge=-2000, le=2000)
@@ -71,11 +79,22 @@ class StreamSettings(BaseModel):
             raise ValueError("--loops goes with --demo")
         if self.bundle is not None and self.store is not None:
             raise ValueError("--bundle and --store given, one expected: a store names its own bundle")
-        if self.store is not None and self.sound_threshold is not None:
+        if self.adapt and self.bundle is not None:
+            raise ValueError(
+                "--adapt learns in a store; add the bundle to one: cavs-models add BUNDLE --store DIR, then --store DIR"
+            )
+        if self.adapt and self.control == "none":
+            raise ValueError("--adapt needs the control socket; leave out --control none")
+        if self.model_store is not None and self.sound_threshold is not None:
             raise ValueError("--sound-threshold goes with --bundle; the versions of a --store bring their own")
         if self.fourcc is not None and not self.fourcc.isascii():
             raise ValueError(f"--fourcc {self.fourcc!r}: four ASCII characters expected, for example MJPG")
         return self
+
+    @property
+    def model_store(self) -> Path | None:
+        """The store that is followed, if any; --adapt has one in any case."""
+        return default_store_path() if self.store is None and self.adapt else self.store
 
     @property
     def comes_back(self) -> bool:

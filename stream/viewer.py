@@ -10,10 +10,10 @@ import numpy as np
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, Clock
 from cavs.runtime.errors import CavsError, WireError
 from cavs.stream.film import Film
-from cavs.stream.header import Event, Hello
+from cavs.stream.header import Hello
 from cavs.stream.masks import Masks
 from cavs.stream.overlay import Picture, draw_overlay, level_dbfs
-from cavs.stream.wire import Message, Preview
+from cavs.stream.wire import Event, Message, Preview
 
 MASKS_KEPT = 256
 """Masks that wait for their picture, which comes a little later; the oldest is given up."""

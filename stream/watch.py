@@ -15,7 +15,7 @@ from cavs.stream.film import Film
 from cavs.stream.overlay import Picture
 from cavs.stream.settings import DEFAULT_BIND
 from cavs.stream.subscriber import StreamSilent, Subscriber
-from cavs.stream.terminal import CLEAR, can_draw, draw
+from cavs.runtime.terminal import CLEAR, can_draw, draw
 from cavs.stream.viewer import Viewer, WatchError
 from cavs.stream.wire import EVENT, FRAME, HELLO, MASKS
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from cavs.runtime.errors import WireError
-from cavs.stream.header import MAX_NAME, MAX_PIXELS, MAX_TEXT, BytesPart, Event, FrameHeader, Hello, MasksHeader
+from cavs.stream.header import MAX_NAME, MAX_PIXELS, MAX_TEXT, BytesPart, EventHeader, FrameHeader, Hello, MasksHeader
 from cavs.stream.items import StampGrade
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
 from cavs.stream.payload import MAX_PAYLOAD_BYTES, MaskPacker, Span, unpack_masks
@@ -35,6 +35,22 @@ _HEADER_LENGTH = struct.Struct("<I")
 _MAX_ITEMS = 1024
 _MAX_TEXT_BYTES = 4 * MAX_TEXT
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something changed. kind: `model`, `lost`, `recovered`, `reconnecting`, `ended`, `warning`, `learner`, ...
+
+    text:  one line for a person.
+    thumb: a small JPEG of what it is about, or nothing.
+    """
+
+    stream: str
+    t_ns: int
+    kind: str
+    subject: str
+    text: str = ""
+    thumb: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +93,16 @@ def pack_hello(hello: Hello) -> bytes:
 
 
 def pack_event(event: Event) -> bytes:
-    return _framed(EVENT, event.stream, event.model_dump())
+    header: dict[str, Any] = {
+        "stream": event.stream,
+        "t_ns": event.t_ns,
+        "kind": event.kind,
+        "subject": event.subject,
+        "text": event.text,
+    }
+    if event.thumb:
+        header["thumb"] = {"offset": 0, "bytes": len(event.thumb)}
+    return _framed(EVENT, event.stream, header, event.thumb)
 
 
 def pack_preview(preview: Preview) -> bytes:
@@ -105,10 +130,12 @@ def unpack(message: bytes) -> Message:
         read: Message = _masks(_checked(MasksHeader, fields), payload)
     elif kind == FRAME:
         read = _preview(_checked(FrameHeader, fields), payload)
+    elif kind == EVENT:
+        read = _event(_checked(EventHeader, fields), payload)
     elif len(payload):
         raise WireError(f"{kind} message with a payload of {len(payload)} bytes; expected none")
     else:
-        read = _checked(Hello, fields) if kind == HELLO else _checked(Event, fields)
+        read = _checked(Hello, fields)
     if read.stream != stream:
         raise WireError(f"topic is of stream {stream!r}, header of {read.stream!r}; they must be equal")
     return read
@@ -256,6 +283,13 @@ def _masks(header: MasksHeader, payload: memoryview) -> Masks:
         latency_ms=header.latency_ms,
         flags=frozenset(header.flags),
     )
+
+
+def _event(header: EventHeader, payload: memoryview) -> Event:
+    thumb = b"" if header.thumb is None else bytes(_slice(payload, header.thumb))
+    if len(thumb) != len(payload):
+        raise WireError(f"event message with a payload of {len(payload)} bytes; expected {len(thumb)}")
+    return Event(header.stream, header.t_ns, header.kind, header.subject, header.text, thumb)
 
 
 def _preview(header: FrameHeader, payload: memoryview) -> Preview:

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from cavs.runtime.clock import NS_PER_S
 from cavs.runtime.engine import Prediction
-from cavs.stream.header import ClassPart, Event, Hello, ModelPart, SoundFormat
+from cavs.stream.header import ClassPart, Hello, ModelPart, SoundFormat
 from cavs.stream.items import StampGrade, VideoFrame, Window
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
-from cavs.stream.wire import Preview
+from cavs.stream.wire import Event, Preview
 
 RATE_HZ = 16_000
 SOUND = SoundFormat(rate_hz=RATE_HZ, samples=RATE_HZ)
@@ -104,6 +104,11 @@ def sample_hello() -> Hello:
         preview=True,
         health={"rss_mib": 180.5, "windows": 41},
     )
+
+
+def sample_event_with_thumb() -> Event:
+    """Four bytes stand for the JPEG."""
+    return Event("kitchen-1", 5_000_000_000, "unknown", "object 12", "what is this?", thumb=b"\xff\xd8\xff\xd9")
 
 
 def sample_event() -> Event:

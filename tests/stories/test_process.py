@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cavs.runtime.bundle import Bundle
-from cavs.stream.header import Event
 from cavs.stream.masks import Masks
 from cavs.stream.subscriber import Subscriber
+from cavs.stream.wire import Event
 from tests.clips import write_clip
 
 WAIT_S = 30
@@ -84,7 +84,7 @@ def test_a_bind_address_in_use_is_one_line_and_exit_1(tiny_bundle: Bundle, clip:
         assert first.wait(WAIT_S) == 0
     assert second.returncode == 1
     assert err.count("\n") == 1
-    assert "another process publishes there" in err
+    assert "another process listens there" in err
 
 
 def test_a_run_ends_by_itself_after_so_many_windows(tiny_bundle: Bundle, clip: Path, tmp_path: Path) -> None:

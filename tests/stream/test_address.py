@@ -59,7 +59,7 @@ def test_a_socket_that_somebody_listens_on_is_not_taken_away(tmp_path: Path) -> 
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen(1)
-        with pytest.raises(ConfigError, match="another process publishes there"):
+        with pytest.raises(ConfigError, match="another process listens there"):
             clear_for_bind(f"ipc://{path}")
 
 

@@ -13,7 +13,7 @@ from cavs.runtime.onnx_engine import OnnxEngine
 from cavs.runtime.slot import Slot
 from cavs.stream.align import Aligner
 from cavs.stream.counters import Counters
-from cavs.stream.header import Event, Hello
+from cavs.stream.header import Hello
 from cavs.stream.health import Health
 from cavs.stream.inbox import Inbox, Strategy
 from cavs.stream.items import AudioBlock, SourceEvent, VideoFrame
@@ -22,6 +22,7 @@ from cavs.stream.objects import ObjectFinder
 from cavs.stream.pipeline import LiveLoop, Parts
 from cavs.stream.publisher import Publisher
 from cavs.stream.subscriber import Subscriber
+from cavs.stream.wire import Event
 from tests.tiny_bundle import not_a_number, square_frame, tone
 
 WAIT_MS = 5000

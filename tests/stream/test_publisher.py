@@ -11,11 +11,11 @@ import zmq
 
 from cavs.runtime.clock import ManualClock
 from cavs.runtime.errors import ConfigError
-from cavs.stream.header import Event, Hello
+from cavs.stream.header import Hello
 from cavs.stream.masks import HeardClass, Masks
 from cavs.stream.publisher import Publisher
 from cavs.stream.subscriber import Subscriber
-from cavs.stream.wire import Preview
+from cavs.stream.wire import Event, Preview
 from tests.one_window import CLASSES, MODEL, SOUND, pixels, prediction, thing, window
 
 LABELS = pixels("........", ".222..1.", ".222....", "........")
@@ -194,7 +194,7 @@ def test_an_address_of_another_machine_is_one_line(tmp_path: Path) -> None:
 def test_a_second_stream_on_the_same_ipc_path_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path}/masks"
     with Publisher(address, "s", clock=ManualClock()) as first:
-        with pytest.raises(ConfigError, match="another process publishes there"):
+        with pytest.raises(ConfigError, match="another process listens there"):
             Publisher(address, "s", clock=ManualClock())
         with Subscriber(address) as subscriber:
             assert first.wait_for_watcher(SOON_MS)

@@ -9,11 +9,10 @@ import pytest
 
 from cavs.runtime.clock import NS_PER_S, ManualClock
 from cavs.stream.film import Film
-from cavs.stream.header import Event
 from cavs.stream.masks import Masks
 from cavs.stream.overlay import Picture, colour_of
 from cavs.stream.viewer import MASKS_KEPT, PICTURE_PATIENCE_WINDOWS, Second, Viewer, WatchError, status_line
-from cavs.stream.wire import Preview
+from cavs.stream.wire import Event, Preview
 from tests.one_window import sample_event, sample_hello, sample_masks
 
 GREY = 128

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cavs.runtime.errors import WireError
-from cavs.stream.header import Event, FrameHeader, Hello, MasksHeader
+from cavs.stream.header import EventHeader, FrameHeader, Hello, MasksHeader
 from cavs.stream.masks import Masks
 from cavs.stream.payload import MaskPacker
 from cavs.stream.wire import KINDS, MAGIC, Preview, pack_masks, topic, unframe, unpack
@@ -235,7 +235,7 @@ def test_any_value_under_any_key_raises_wire_error_or_nothing(key: str, value: A
 
 def test_the_published_json_schema_names_the_keys_that_are_read() -> None:
     published = json.loads((DOCS / "wire.schema.json").read_text())["$defs"]
-    for model in (MasksHeader, Hello, Event, FrameHeader):
+    for model in (MasksHeader, Hello, EventHeader, FrameHeader):
         expected = model.model_json_schema()
         assert published[model.__name__]["properties"].keys() == expected["properties"].keys()
         assert published[model.__name__]["required"] == expected["required"]

@@ -11,10 +11,10 @@ from typing import Any, get_args
 
 from pydantic.json_schema import models_json_schema
 
-from cavs.stream.header import Event, FrameHeader, Hello, MasksHeader
+from cavs.stream.header import EventHeader, FrameHeader, Hello, MasksHeader
 from cavs.stream.payload import Encoding, MaskPacker
 from cavs.stream.wire import pack_event, pack_hello, pack_masks, pack_preview, unframe
-from tests.one_window import sample_event, sample_hello, sample_masks, sample_preview
+from tests.one_window import sample_event, sample_event_with_thumb, sample_hello, sample_masks, sample_preview
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[2] / "docs" / "wire.schema.json"
@@ -26,6 +26,7 @@ def messages() -> dict[str, bytes]:
     return packed | {
         "hello": pack_hello(sample_hello()),
         "event": pack_event(sample_event()),
+        "event-thumb": pack_event(sample_event_with_thumb()),
         "frame": pack_preview(sample_preview()),
     }
 
@@ -45,7 +46,7 @@ def expected(message: bytes) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of the four headers, under `$defs`."""
-    headers = [(header, "validation") for header in (MasksHeader, Hello, Event, FrameHeader)]
+    headers = [(header, "validation") for header in (MasksHeader, Hello, EventHeader, FrameHeader)]
     _, made = models_json_schema(headers, title="cavs wire, version 1: the msgpack headers")  # type: ignore[arg-type]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 

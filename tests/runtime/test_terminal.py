@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from cavs.stream.terminal import UPPER_HALF, can_draw, draw, half_blocks
+from cavs.runtime.terminal import UPPER_HALF, can_draw, draw, half_blocks
 
 
 def test_every_character_shows_two_pixels() -> None:
