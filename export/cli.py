@@ -11,7 +11,9 @@ from rich.progress import track
 
 from cavs.adapt.model.checkpoint import load_checkpoint
 from cavs.adapt.model.reserve import CLASS_CAPACITY, reserve_room
+from cavs.export.compare import compare
 from cavs.export.onnx_bundle import check_place, write_bundle
+from cavs.export.plan_command import add_plan_options, tensorrt
 from cavs.export.windows import drawn_windows, video_windows
 from cavs.runtime.disk import sha256_of_file
 from cavs.runtime.errors import CavsError
@@ -53,6 +55,16 @@ def _parser() -> argparse.ArgumentParser:
     onnx.add_argument("--name", help="name of the bundle (default: that of its directory)")
     onnx.add_argument("--windows", type=Path, metavar="VIDEOS", help="video or folder to compare on (default: drawn scenes)")
     onnx.add_argument("--count", type=_positive, default=WINDOWS, help="windows to compare on (default: %(default)s)")
+    plan = commands.add_parser("tensorrt", help="bundle -> the bundle with a plan for the GPU", description=tensorrt.__doc__)
+    plan.set_defaults(run=tensorrt)
+    add_plan_options(plan)
+    plan.add_argument("--refit", action="store_true", help="a plan that takes adapters by refit instead of as inputs")
+    plan.add_argument("--out", type=Path, metavar="NEW", help="put the plan into a copy of the bundle")
+    ways = commands.add_parser("compare", help="adapters as inputs, folded and by refit", description=compare.__doc__)
+    ways.set_defaults(run=compare)
+    add_plan_options(ways)
+    ways.add_argument("--count", type=_positive, default=WINDOWS, help="windows to measure with (default: %(default)s)")
+    ways.add_argument("--out", type=Path, metavar="FILE.md", help="write the table here as well")
     return parser
 
 
