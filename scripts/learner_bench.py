@@ -24,7 +24,7 @@ from cavs.adapt.ingredient_sets import load_sets
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.learn.features import Looks, hear, listen, look, see
 from cavs.adapt.learn.from_bundle import network_from_bundle, put_adapter
-from cavs.adapt.learn.lesson_loss import said_of
+from cavs.adapt.learn.lesson_loss import Rows, said_of
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.training import LessonTraining
 from cavs.adapt.model.labelling import label_pixels
@@ -122,10 +122,11 @@ class Scorer:
     @torch.inference_mode()
     def labels(self, adapter: Adapter, kept: Kept, attended: torch.Tensor | None = None) -> Iterator[tuple[Case, Any, Any]]:
         put_adapter(self.network, adapter)
+        rows = Rows(self.network.classes.unit_rows(), self.network.classes.used)
         attended = kept.attended if attended is None else attended
         for index in torch.arange(len(kept.cases)).split(AT_ONCE):
             seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, attended[index])
-            said = said_of(self.network, seen, heard, 1, self.network.classes.unit_rows())
+            said = said_of(self.network, seen, heard, 1, rows)
             perception = Perception(
                 said.sounding[:, None], said.embedding, said.class_logits, said.named_logits, said.presence, heard
             )
@@ -137,7 +138,7 @@ class Scorer:
         names = [""] * 128
         for row, name in adapter.classes:
             names[row] = name
-        scores = ScenarioScores(kept.name, tuple(names), ())
+        scores = ScenarioScores(kept.name, tuple(names), tuple(row for row, _ in adapter.classes))
         for case, labels, confidence in self.labels(adapter, kept):
             scores.add(case, labels, confidence)
         return scores.summary()

@@ -12,7 +12,10 @@ SOFT_PX = 4.0
 LOST_SHARE = 0.12
 """A thing whose area fell below this share of what it was is lost ..."""
 SMALLEST_PX = 100
-"""... and so is one with fewer pixels than this."""
+"""... and so is one with fewer pixels than this ..."""
+UNLIKE = 0.8
+"""... and one whose colours are this far (Hellinger distance) from those in the frame before."""
+COLOUR_BINS = 6
 
 
 def follow(frames: Sequence[Pixels], start: int, mask: Mask, known: Mapping[int, Floats] | None = None) -> list[Mask]:
@@ -25,7 +28,7 @@ def follow(frames: Sequence[Pixels], start: int, mask: Mask, known: Mapping[int,
     grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     for order in (range(start + 1, len(frames)), range(start - 1, -1, -1)):
-        before, last, usual = start, mask, int(np.count_nonzero(mask))
+        before, last, usual, colours = start, mask, int(np.count_nonzero(mask)), _colours(frames[start], mask)
         for index in order:
             prior = _carried(last, flow.calc(grey[index], grey[before], None))
             extra = (known or {}).get(index)
@@ -35,9 +38,21 @@ def follow(frames: Sequence[Pixels], start: int, mask: Mask, known: Mapping[int,
             area = int(np.count_nonzero(found))
             if area < max(SMALLEST_PX, LOST_SHARE * usual):
                 break
+            now = _colours(frames[index], found)
+            if cv2.compareHist(colours, now, cv2.HISTCMP_BHATTACHARYYA) > UNLIKE:
+                break
+            colours = now
             usual = max(area, round(0.8 * usual))
             masks[index], before, last = found, index, found
     return masks
+
+
+def _colours(frame: Pixels, mask: Mask) -> Floats:
+    """Shares of the colours of the thing."""
+    bins, span = [COLOUR_BINS] * 3, [0, 256] * 3
+    counts = cv2.calcHist([frame], [0, 1, 2], mask.astype(np.uint8), bins, span).astype(np.float32)
+    shares: Floats = counts / max(1.0, float(counts.sum()))
+    return shares
 
 
 def _carried(mask: Mask, flow: Floats) -> Floats:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cavs.adapt.learn.features import hear, heard_rows, see
+from cavs.adapt.learn.features import hear, see
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pool import Part
 from cavs.adapt.losses import IGNORED, class_loss, dice_loss
@@ -40,12 +40,23 @@ class Said:
     presence: Tensor
 
 
-def said_of(network: Network, seen: Seen, heard: Heard, sounds: int, table: Tensor) -> Said:
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows of a class table: unit vectors (K, D), and (K,), 1 where the row is in use.
+
+    A lesson leaves out what neither parent nor child uses: nine tenths of the rows, and every pixel is compared with each.
+    """
+
+    table: Tensor
+    used: Tensor
+
+
+def said_of(network: Network, seen: Seen, heard: Heard, sounds: int, rows: Rows) -> Said:
     """sounding (P S, h, w); embedding (P, D, ..); class_logits (P, K, ..); named_logits (P S, K, ..); presence (P S, K).
 
-    `Network.fuse` with the table as an argument, so that a gradient can reach single rows.
+    `Network.fuse` with the rows as an argument, so that a gradient can reach some of them.
     """
-    used, matching = network.classes.used, network.matching
+    table, used, matching = rows.table, rows.used, network.matching
     index = torch.arange(len(seen.embedding)).repeat_interleave(sounds)
     classes = matching.pixels(seen.embedding, table, used)
     presence = matching.presence(heard.voices, table, used)
@@ -56,15 +67,13 @@ def said_of(network: Network, seen: Seen, heard: Heard, sounds: int, table: Tens
 
 
 @torch.no_grad()
-def answers_of(network: Network, pool: Part) -> Answers:
+def answers_of(network: Network, pool: Part, rows: Rows) -> Answers:
     """What a network, as it is now, says of the whole pool."""
     sounds = pool.attended.shape[1]
-    table = network.classes.unit_rows()
     parts = []
     for index in torch.arange(len(pool.looks)).split(PICTURES_AT_ONCE):
-        said = said_of(
-            network, see(network, pool.looks.of(index)), hear(network, pool.attended[index].flatten(0, 1)), sounds, table
-        )
+        seen, heard = see(network, pool.looks.of(index)), hear(network, pool.attended[index].flatten(0, 1))
+        said = said_of(network, seen, heard, sounds, rows)
         shape = (len(index), sounds)
         parts.append((said.sounding.unflatten(0, shape).half(), said.embedding.half(), said.presence.unflatten(0, shape)))
     return Answers(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
@@ -73,21 +82,22 @@ def answers_of(network: Network, pool: Part) -> Answers:
 class LessonLoss:
     """The terms of one batch.
 
-    rows: of the table, for each column of the pool; -1 for things without a name. new: columns that the lesson teaches.
+    places: of each column of the pool in the rows that it is called with; -1 for things without a name.
+    new: columns that the lesson teaches.
     """
 
-    def __init__(self, network: Network, rows: Sequence[int], new: Sequence[int], options: LearnOptions) -> None:
+    def __init__(self, network: Network, places: Sequence[int], new: Sequence[int], options: LearnOptions) -> None:
         self.network, self.options = network, options
-        self.rows, self.new = torch.tensor(rows, dtype=torch.int64), torch.tensor(new, dtype=torch.int64)
+        self.places, self.new = torch.tensor(places, dtype=torch.int64), torch.tensor(new, dtype=torch.int64)
 
     def __call__(
-        self, pool: Part, answers: Answers, pictures: Tensor, table: Tensor, known_only: bool = False
+        self, pool: Part, answers: Answers, pictures: Tensor, rows: Rows, known_only: bool = False
     ) -> dict[str, Tensor]:
         """known_only: the terms of what was known before, for measuring what matters to it."""
         sounds = pool.attended.shape[1]
         seen = see(self.network, pool.looks.of(pictures))
         heard = hear(self.network, pool.attended[pictures].flatten(0, 1))
-        said = said_of(self.network, seen, heard_rows(heard, torch.arange(len(pictures) * sounds)), sounds, table)
+        said = said_of(self.network, seen, heard, sounds, rows)
         shown, now = pool.shown[pictures].float(), pool.heard[pictures].flatten(0, 1)
         shown_new = shown[:, self.new].sum(1).clamp(0, 1)
         if known_only:
@@ -95,16 +105,17 @@ class LessonLoss:
             shown[:, self.new] = 0
         truth = torch.einsum("pc,pchw->phw", now, shown.repeat_interleave(sounds, 0)).clamp(0, 1)
         apart = (shown_new == 0).float()  # cells that show nothing new
-        terms = self._labelled(said, shown, now, truth, sounds, apart if known_only else None)
+        terms = self._labelled(said, shown, now, truth, rows.used, apart if known_only else None)
         terms |= self._kept(said, answers, pictures, now, apart)
         return {name: term for name, term in terms.items() if term.requires_grad}
 
     def _labelled(  # noqa: PLR0917
-        self, said: Said, shown: Tensor, now: Tensor, truth: Tensor, sounds: int, apart: Tensor | None
+        self, said: Said, shown: Tensor, now: Tensor, truth: Tensor, used: Tensor, apart: Tensor | None
     ) -> dict[str, Tensor]:
-        options, logit = self.options, said.sounding.float()
+        options, logit, sounds = self.options, said.sounding.float(), len(now) // len(shown)
         if apart is not None:
-            logit = logit * apart.repeat_interleave(sounds, 0) - 10 * (1 - apart.repeat_interleave(sounds, 0))
+            cells = apart.repeat_interleave(sounds, 0)
+            logit = logit * cells - 10 * (1 - cells)
         classes = self._classes(shown)
         named = torch.where(F.avg_pool2d(truth, 2) > SHOWN_SHARE, classes.repeat_interleave(sounds, 0), IGNORED)
         return {
@@ -112,7 +123,7 @@ class LessonLoss:
             "dice": options.dice * dice_loss(logit, truth),
             "classes": options.classes * class_loss(said.class_logits.float(), classes),
             "named": options.named * class_loss(said.named_logits.float(), named),
-            "presence": options.presence * self._presence(said.presence, now, apart is not None),
+            "presence": options.presence * self._presence(said.presence, now, used, apart is not None),
         }
 
     def _weighed(self, logit: Tensor, truth: Tensor) -> Tensor:
@@ -124,17 +135,17 @@ class LessonLoss:
     def _classes(self, shown: Tensor) -> Tensor:
         """Row of the class in each cell at half the grid; IGNORED where none with a name is shown."""
         share, column = F.avg_pool2d(shown, 2).max(dim=1)
-        return torch.where(share > SHOWN_SHARE, self.rows[column], IGNORED)
+        return torch.where(share > SHOWN_SHARE, self.places[column], IGNORED)
 
-    def _presence(self, presence: Tensor, now: Tensor, known_only: bool) -> Tensor:
+    def _presence(self, presence: Tensor, now: Tensor, used: Tensor, known_only: bool) -> Tensor:
         """Of all rows in use: what is not in the pool's sounds does not sound in them."""
         target = torch.zeros_like(presence)
-        for column, row in enumerate(self.rows.tolist()):
-            if row >= 0:
-                target[:, row] = torch.maximum(target[:, row], now[:, column])
-        used = self.network.classes.used.clone()
+        for column, place in enumerate(self.places.tolist()):
+            if place >= 0:
+                target[:, place] = torch.maximum(target[:, place], now[:, column])
         if known_only:
-            used[self.rows[self.new].clamp_min(0)] = 0
+            used = used.clone()
+            used[self.places[self.new].clamp_min(0)] = 0
         per_row = F.binary_cross_entropy_with_logits(presence.float() * used, target, reduction="none") * used
         # A mean over the rows would drown the one new row among all the old ones.
         heard = (per_row * target).sum() / target.sum().clamp_min(1)

@@ -21,7 +21,7 @@ from cavs.adapt.data.scene import SceneWish, compose_scene
 from cavs.adapt.data.sound import SoundWish, compose_sound
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.learn.features import Looks, listen, look
-from cavs.adapt.learn.material import UNKNOWN, Mask, ingredients_of
+from cavs.adapt.learn.material import Mask, ingredients_of
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.model.network import Network
 
@@ -33,6 +33,8 @@ BESIDE = 0.5
 """Chance that something else that can sound stands beside what was taught ..."""
 TOGETHER = 0.3
 """... and that something else is heard together with it."""
+REMEMBERED = 0.5
+"""Of the pictures without anything new, the share that are frames of earlier lessons, where there are any."""
 QUIET = 0.4
 """Share of the sounds that are not of what was taught which hold nothing that is known at all."""
 AS_IT_WAS = 0.5
@@ -79,7 +81,8 @@ class Composer:
         options: LearnOptions,
         seed: int,
     ) -> None:
-        self.network, self.new, self.options, self.seed = network, tuple(new), options, seed
+        self.network, self.options, self.seed = network, options, seed
+        self.new, self.memory = tuple(new), tuple(memory)
         self.taught = tuple(dict.fromkeys(name for one in new for name in one.names))
         drawn = procedural_ingredients("train", per_class=DRAWN, sounds_per_class=DRAWN, places=PLACES, seed=seed)
         self.ingredients = merge(drawn, ingredients_of(new, "train"), ingredients_of(memory, "train"))
@@ -105,12 +108,14 @@ class Composer:
         """Picture `number` with its sounds."""
         rng = np.random.default_rng([self.seed, number])
         kind = rng.random()
-        if self.new and (kind < self.options.shown or not self.pasted):
+        if kind < self.options.shown or not self.pasted:
             return self._as_shown(self.new[number % len(self.new)], rng)
         if self.pasted and kind < self.options.shown + self.options.pasted:
             taught = self.pasted[int(rng.integers(len(self.pasted)))]
             beside = self._others(1, rng) if rng.random() < BESIDE else ()
             return self._composed((taught, *beside), taught, rng)
+        if self.memory and rng.random() < REMEMBERED:
+            return self._as_shown(self.memory[int(rng.integers(len(self.memory)))], rng)
         return self._composed(self._others(1 + int(rng.random() < 0.4), rng) or self.pasted[:1], None, rng)
 
     def _as_shown(self, one: Exemplar, rng: Rng) -> Picture:
@@ -121,7 +126,7 @@ class Composer:
         strength = float(rng.uniform(0, self.options.strongest))
         frame = finish(apply_tone(frame, draw_tone(rng, 0.5 * strength)), rng, strength)
         sounds, heard = self._sounds(one.names, None, rng)
-        if not one.names or rng.random() < AS_IT_WAS or not set(one.names) <= set(self.pasted):
+        if not one.names or rng.random() < AS_IT_WAS or not set(one.names) <= {*self.pasted, *self.others}:
             loudness = np.float32(10 ** (rng.uniform(-10, 6) / 20))
             sounds[0], heard[0] = np.clip(one.sound * loudness, -1, 1).astype(np.float32), one.names
         return Picture(frame, marks, tuple(sounds), tuple(heard))
@@ -188,8 +193,3 @@ def join(parts: Sequence[Part]) -> Part:
         attended=torch.cat([part.attended for part in parts]),
         heard=torch.cat([part.heard for part in parts]),
     )
-
-
-def rows_of_columns(columns: Sequence[str], rows: dict[str, int]) -> list[int]:
-    """Row of the table for each column; -1 for what has none and must be marked without a name."""
-    return [-1 if name == UNKNOWN else rows[name] for name in columns]

@@ -1,8 +1,8 @@
 """The windows of a lesson, labelled: which pixels make the sound that a person teaches, and which windows are of use.
 
-Pixels come from the sounding head, which needs no class, inside the person's hint if there is one; GrabCut draws the outline and
-optical flow carries it through the windows. Windows in which sound and sight disagree teach the wrong thing; they are dropped, in
-the spirit of CMR's sample selection (arXiv 2510.17234): what is marked with the sound must not be marked without it.
+Pixels come from the sounding head, which needs no class, inside the person's hint if there is one; GrabCut draws the outline,
+and optical flow carries it through the windows. Windows in which sound and sight disagree teach the wrong thing; they are
+dropped, in the spirit of CMR's sample selection (arXiv 2510.17234): what is marked with sound must not be marked without it.
 """
 
 from dataclasses import dataclass
@@ -51,13 +51,14 @@ def propose(
     adapter: Adapter,
     request: LessonRequest,
     windows: Windows,
+    *,
     mask: Mask | None = None,
     lookahead_samples: int = 0,
 ) -> Proposal:
     """Labels a lesson. `network` is left with `adapter` in it.
 
-    mask: bool (H, W), what a person drew on the last frame. Raises LessonRejected, in one line, if the lesson is silent, nothing
-    in it can be told to make the sound, or too few windows agree.
+    mask: bool (H, W), what a person drew on the last frame. Raises LessonRejected, in one line, if the lesson is silent,
+    nothing in it can be told to make the sound, or too few windows agree.
     """
     put_adapter(network, adapter)
     _check(network, request, windows, mask)
@@ -68,13 +69,14 @@ def propose(
             f"the {_seconds(windows):.0f} s of this lesson are silent; teach {request.name or 'a thing'} while it sounds"
         )
     visited = np.unique(np.linspace(0, len(windows) - 1, min(VISITED, len(windows))).round().astype(int))
-    heard = np.stack([windows.sound_of(frame, network.config.sound_samples, lookahead_samples) for frame in visited.tolist()])
+    form = (network.config.sound_samples, lookahead_samples)
+    heard = np.stack([windows.sound_of(frame, *form) for frame in visited.tolist()])
     said = sounding_of(network, windows.frames[visited], heard)
     above = float(network.thresholds[0])
     hinted = mask is not None or request.hint != type(request.hint)()
     masks = _masks(request, windows, visited, said, active[visited] if sounds else None, above, mask)
     verdicts = _judge(masks, said, active[visited] if sounds else np.ones(len(visited), bool), above, hinted)
-    return _proposal(request, windows, visited, heard, masks, verdicts)
+    return _proposal(request, windows, visited, masks, verdicts, form)
 
 
 def _check(network: Network, request: LessonRequest, windows: Windows, mask: Mask | None) -> None:
@@ -212,9 +214,9 @@ def _proposal(  # noqa: PLR0917
     request: LessonRequest,
     windows: Windows,
     visited: npt.NDArray[np.int64],
-    heard: Floats,
     masks: list[Mask],
     verdicts: list[tuple[Reason | None, float]],
+    form: tuple[int, int],
 ) -> Proposal:
     able = [n for n, (reason, _) in enumerate(verdicts) if reason is None]
     if len(able) < FEWEST:
@@ -228,25 +230,35 @@ def _proposal(  # noqa: PLR0917
             "or give a box around it"
         )
     kept = {able[n] for n in np.unique(np.linspace(0, len(able) - 1, min(KEPT, len(able))).round().astype(int)).tolist()}
-    name = request.name or UNKNOWN
     labels = np.zeros((len(windows), *windows.frames.shape[1:3]), bool)
-    exemplars, lines = [], {}
+    lines = [WindowVerdict(frame=frame, kept=False, reason="not looked at") for frame in range(len(windows))]
     for n, frame in enumerate(visited.tolist()):
         reason, score = verdicts[n]
-        lines[frame] = WindowVerdict(frame=frame, kept=n in kept, reason=reason or ("" if n in kept else "enough"), score=score)
+        left_out = "" if n in kept else "enough"
+        lines[frame] = WindowVerdict(frame=frame, kept=n in kept, reason=reason or left_out, score=score)
         if n in kept:
             labels[frame] = masks[n]
-            marks = ((name, masks[n]),) if request.sounding else ()
-            exemplars.append(Exemplar(windows.frames[frame], heard[n], marks, request.id, request.asked_wall_ns, score))
-    note = f"{len(exemplars)} of {len(windows)} windows of {_seconds(windows):.0f} s"
-    record = ProposalRecord(
-        name=request.name,
-        windows=tuple(
-            lines.get(frame, WindowVerdict(frame=frame, kept=False, reason="not looked at")) for frame in range(len(windows))
-        ),
-        note=note,
+    note = f"{len(kept)} of {len(windows)} windows of {_seconds(windows):.0f} s"
+    record = ProposalRecord(name=request.name, windows=tuple(lines), note=note)
+    return Proposal(exemplars_of(request, windows, record, labels, form), labels, record)
+
+
+def exemplars_of(
+    request: LessonRequest, windows: Windows, record: ProposalRecord, masks: npt.NDArray[np.bool_], form: tuple[int, int]
+) -> tuple[Exemplar, ...]:
+    """The windows that are kept. masks: bool (F, H, W). form: samples of a window of sound, and of its look-ahead."""
+    return tuple(
+        Exemplar(
+            frame=windows.frames[line.frame],
+            sound=windows.sound_of(line.frame, *form),
+            marks=((request.name or UNKNOWN, masks[line.frame]),) if request.sounding else (),
+            source=request.id,
+            wall_ns=request.asked_wall_ns,
+            score=line.score,
+        )
+        for line in record.windows
+        if line.kept and line.frame < len(windows)
     )
-    return Proposal(tuple(exemplars), labels, record)
 
 
 def _seconds(windows: Windows) -> float:

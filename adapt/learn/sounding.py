@@ -12,7 +12,7 @@ from cavs.adapt.data.sound import HOLD_BLOCKS
 from cavs.adapt.learn.features import AT_ONCE, heard_rows, look, see
 from cavs.adapt.learn.features import hear as hear_kept
 from cavs.adapt.learn.features import listen as listen_kept
-from cavs.adapt.learn.lesson_loss import said_of
+from cavs.adapt.learn.lesson_loss import Rows, said_of
 from cavs.adapt.model.neck import enlarge
 from cavs.adapt.model.network import Network
 from cavs.runtime.clock import NS_PER_S
@@ -42,14 +42,14 @@ class Sounding:
 @torch.inference_mode()
 def sounding_of(network: Network, frames: npt.NDArray[np.uint8], sounds: Floats) -> Sounding:
     """frames: uint8 (F, H, W, 3); sounds: float32 (F, N). With the network's adapter."""
-    table = network.classes.unit_rows()
+    rows = Rows(network.classes.unit_rows(), network.classes.used)
     silence = hear_kept(network, listen_kept(network, np.zeros((1, sounds.shape[1]), np.float32)))
     parts = []
     for first in range(0, len(frames), AT_ONCE):
         seen = see(network, look(network, frames[first : first + AT_ONCE]))
         heard = hear_kept(network, listen_kept(network, sounds[first : first + AT_ONCE]))
         quiet = heard_rows(silence, torch.zeros(len(seen.embedding), dtype=torch.int64))
-        said, muted = (said_of(network, seen, what, 1, table).sounding for what in (heard, quiet))
+        said, muted = (said_of(network, seen, what, 1, rows).sounding for what in (heard, quiet))
         voice = (seen.embedding.flatten(2).transpose(1, 2) @ heard.voices.transpose(1, 2)).amax(2)
         maps = (torch.sigmoid(enlarge(logit[:, None], 4))[:, 0] for logit in (said, muted))
         parts.append((*maps, voice.unflatten(1, seen.embedding.shape[2:]), seen.embedding))

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cavs.adapt.learn.exemplar import Exemplar
-from cavs.adapt.learn.features import hear
+from cavs.adapt.learn.first_rows import first_row, rows_with
 from cavs.adapt.learn.from_bundle import put_adapter
-from cavs.adapt.learn.lesson_loss import Answers, LessonLoss, answers_of
-from cavs.adapt.learn.material import UNKNOWN
+from cavs.adapt.learn.lesson_loss import Answers, LessonLoss, Rows, answers_of
 from cavs.adapt.learn.options import LearnOptions
-from cavs.adapt.learn.pool import Composer, Part, join, rows_of_columns
+from cavs.adapt.learn.pool import Composer, Part, join
 from cavs.adapt.methods.anchored import quadratic_penalty
 from cavs.adapt.methods.lra import mean_one_per_layer, products
 from cavs.adapt.model.lora import DOWN, UP, adapted_layers
@@ -69,9 +68,9 @@ class LessonTraining:
         self._answers: Answers | None = None
         self._importance: dict[str, Tensor] = {}
         self._anchor = {name: product.detach() for name, product in products(self.network).items()}
-        self._loss = LessonLoss(
-            self.network, rows_of_columns(self.composer.columns, self.rows), self._new_columns(), self.options
-        )
+        self._active = sorted(self.rows.values())
+        places = [self._active.index(self.rows[name]) if name in self.rows else -1 for name in self.composer.columns]
+        self._loss = LessonLoss(self.network, places, self._new_columns(), self.options)
         self._parameters = self._free_parameters()
         self._optimiser = torch.optim.AdamW(
             [
@@ -176,7 +175,7 @@ class LessonTraining:
         put_adapter(self.network, self.parent)  # its answers, whatever has been learned before a restart
         self._pool = join(self._parts)
         self._parts = []
-        self._answers = answers_of(self.network, self._pool)
+        self._answers = answers_of(self.network, self._pool, self._rows())
         self._name_new_rows()
         self._importance = self._sensed()
         if resumed:
@@ -206,12 +205,14 @@ class LessonTraining:
                 self.network.classes.used[self.fresh] = 1
                 self.network.classes.table[self.fresh] = F.normalize(self._parameters["rows"], dim=1)
 
-    def _table(self) -> Tensor:
-        """The unit rows, with a gradient to the new ones."""
-        table = self.network.classes.unit_rows().detach()
-        if not self.fresh:
-            return table
-        return table.index_copy(0, torch.tensor(self.fresh), F.normalize(self._parameters["rows"], dim=1))
+    def _rows(self) -> Rows:
+        """The rows in use by parent or child, with a gradient to the new ones."""
+        active = torch.tensor(self._active)
+        table, used = self.network.classes.unit_rows()[active].detach(), self.network.classes.used[active]
+        if self.fresh and bool(used.all()):
+            places = torch.tensor([self._active.index(row) for row in self.fresh])
+            table = table.index_copy(0, places, F.normalize(self._parameters["rows"], dim=1))
+        return Rows(table, used)
 
     def _batch(self, step: int) -> Tensor:
         """Pictures of a step: each of the pool once in a round, in an order of its own."""
@@ -226,7 +227,7 @@ class LessonTraining:
         assert self._answers is not None
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * _cycle(step / max(1, self.options.steps), self.options.warmup)
-        terms = self._loss(self._pool, self._answers, self._batch(step), self._table())
+        terms = self._loss(self._pool, self._answers, self._batch(step), self._rows())
         if self.options.held:
             penalty = quadratic_penalty(products(self.network), self._anchor, self._importance)
             terms["held"] = 0.5 * self.options.held * penalty
@@ -252,7 +253,7 @@ class LessonTraining:
             weight.requires_grad_(True)
         pictures = np.random.default_rng([self.seed, 2]).permutation(len(self._pool.looks))[: self.options.sensed]
         for picture in pictures.tolist():
-            terms = self._loss(self._pool, self._answers, torch.tensor([picture]), self._table().detach(), known_only=True)
+            terms = self._loss(self._pool, self._answers, torch.tensor([picture]), self._rows(), known_only=True)
             gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(weights.values()), allow_unused=True)
             for name, gradient in zip(weights, gradients, strict=True):
                 if gradient is not None:
@@ -260,33 +261,6 @@ class LessonTraining:
         for weight in weights.values():
             weight.requires_grad_(False)
         return mean_one_per_layer({name: amount.flatten(1) for name, amount in total.items()})
-
-
-def rows_with(parent: Adapter, names: Sequence[str]) -> dict[str, int]:
-    """Row of every class: the parent's, then for each new name the first free row. Raises AdaptError if there is none."""
-    rows = {name: row for row, name in parent.classes}
-    free = [row for row, used in enumerate(parent.tensors["classes.used"]) if not used]
-    for name in dict.fromkeys(names):
-        if name not in rows and name != UNKNOWN:
-            if not free:
-                raise AdaptError(f"class {name}: all {len(rows)} rows of the class table are taken; a larger bundle is needed")
-            rows[name] = free.pop(0)
-    return rows
-
-
-@torch.no_grad()
-def first_row(network: Network, pool: Part, answers: Answers, column: int) -> Tensor:
-    """Where a new class begins, (D,): between the mean of its pixels and the mean of its voices, one for each sound."""
-    share = F.avg_pool2d(pool.shown[:, column : column + 1].float(), 2)
-    pixels = F.normalize((answers.embedding.float() * (share > 0.5)).sum((0, 2, 3)), dim=0)
-    others = torch.arange(pool.heard.shape[2]) != column
-    alone = (pool.heard[..., column] > 0) & (pool.heard[..., others].sum(-1) == 0)
-    if not alone.any():
-        return pixels
-    voices = hear(network, pool.attended[alone]).voices
-    nearest = (voices @ pixels).argmax(dim=1)
-    voice = F.normalize(voices[torch.arange(len(voices)), nearest].sum(0), dim=0)
-    return F.normalize(pixels + voice, dim=0)
 
 
 def _cycle(at: float, warmup: float) -> float:
