@@ -206,15 +206,18 @@ class RefitEngine:
 def folded_weights(listed: tuple[RefitWeight, ...], base: Mapping[str, npt.NDArray[Any]], tensors: Tensors) -> Weights:
     """`base + B A` of every listed layer, in the shape and dtype that it is stored in. Always from the base.
 
-    LoRA (arXiv 2106.09685), equation 3; the scale is already in B.
+    LoRA (arXiv 2106.09685), equation 3; the scale is already in B. Raises EngineError if that is too large for the dtype.
     """
     folded: Weights = {}
     for weight in listed:
         prefix = f"{contract.LORA_PREFIX}{weight.layer}"
-        delta = tensors[prefix + contract.LORA_UP] @ tensors[prefix + contract.LORA_DOWN]  # (out, in)
-        turned = delta.T if weight.turned else delta
-        whole = base[weight.name].astype(np.float32) + turned.reshape(weight.shape)
-        folded[weight.name] = np.ascontiguousarray(whole.astype(weight.dtype))
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            delta = tensors[prefix + contract.LORA_UP] @ tensors[prefix + contract.LORA_DOWN]  # (out, in)
+            turned = delta.T if weight.turned else delta
+            whole = base[weight.name].astype(np.float32) + turned.reshape(weight.shape)
+            folded[weight.name] = np.ascontiguousarray(whole.astype(weight.dtype))
+        if not np.isfinite(folded[weight.name]).all():
+            raise EngineError(f"layer {weight.layer}: with the adapter its {weight.dtype} weights are not finite numbers")
     return folded
 
 

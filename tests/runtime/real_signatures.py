@@ -120,4 +120,4 @@ def _is(value: Any, kind: str) -> bool:
         return isinstance(value, plain[kind])
     if kind == "ndarray":
         return type(value).__name__ == "ndarray"
-    return kind in {base.__name__ for base in type(value).__mro__}
+    return kind.removeprefix("nvinfer1::") in {base.__name__ for base in type(value).__mro__}

@@ -128,10 +128,15 @@ def test_a_failed_refit_leaves_the_running_model_and_is_refused_where_it_is_offe
     slot = Slot(engine, default_adapter(tiny_bundle), ManualClock())
     frame, sound = square_frame(tiny_bundle, "red"), tone(tiny_bundle)
     assert slot.run(frame, sound)[0].labels.max() == RED
-    with pytest.raises(EngineError, match="not numbers"):
+    with pytest.raises(EngineError, match="layer colour: with the adapter its float32 weights are not finite numbers"):
         slot.offer(not_a_number(tiny_bundle), version=2)
     prediction, model = slot.run(frame, sound)
     assert (int(prediction.labels.max()), model.version) == (RED, 0)
+    gpu.runtime.fail["cudaGraphInstantiate"] = 1
+    with pytest.raises(EngineError, match="cudaGraphInstantiate: an illegal memory access"):
+        slot.offer(red_green_swapped(tiny_bundle), version=3)
+    gpu.runtime.fail, gpu.runtime.lost = {}, False
+    assert slot.run(frame, sound)[0].labels.max() == RED
     slot.offer(red_green_swapped(tiny_bundle), version=3)
     assert slot.run(frame, sound)[0].labels.max() == GREEN
     slot.close()
