@@ -1,7 +1,6 @@
 """`cavs-stream doctor`: can the main job run here, what is missing and which command brings it."""
 
 import argparse
-import ctypes.util
 import glob
 import importlib
 import importlib.metadata
@@ -62,25 +61,15 @@ def _onnx_runtime() -> Finding:
     return Finding("engine onnx", "ok", f"onnxruntime {onnxruntime.__version__} ({providers})", needed=True)
 
 
-def _cuda_driver() -> str | None:
-    return ctypes.util.find_library("cuda")
-
-
-def _tensorrt() -> Finding:
-    if _cuda_driver() is None:
-        return Finding("engine tensorrt", "missing", "no CUDA driver (libcuda) on this machine", "the onnx engine is used")
-    return _module("engine tensorrt", "tensorrt", "pip install 'cavs-stream[tensorrt]' (on Jetson: JetPack brings it)")
-
-
-def _tensorrt_rtx() -> Finding:
-    if _cuda_driver() is None:
-        return Finding("engine rtx", "missing", "no CUDA driver (libcuda) on this machine", "the onnx engine is used")
-    return _module(
-        "engine rtx",
-        "tensorrt_rtx_bindings",
-        "pip install 'cavs-stream[rtx]'",
-        distribution="tensorrt-rtx-cu13-bindings",
-    )
+def _gpu_engine(name: str) -> Finding:
+    try:
+        from cavs.runtime.choose import engine_reports  # needs onnxruntime, whose absence has a line of its own
+    except ImportError as error:
+        return Finding(f"engine {name}", "missing", str(error), "pip install onnxruntime")
+    report = next(report for report in engine_reports() if report.name == name)
+    if report.usable:
+        return Finding(f"engine {name}", "ok", report.text)
+    return Finding(f"engine {name}", "missing", report.text, "the onnx engine is used")
 
 
 def _jetpack() -> Finding:
@@ -174,8 +163,9 @@ def _wire() -> Finding:
 LOOKS: tuple[Callable[[], Finding], ...] = (
     _python,
     _onnx_runtime,
-    _tensorrt,
-    _tensorrt_rtx,
+    lambda: _gpu_engine("tensorrt"),
+    lambda: _gpu_engine("rtx"),
+    lambda: _gpu_engine("rtx-ort"),
     _jetpack,
     _opencv,
     lambda: _module("media files", "av", "pip install av", needed=True),

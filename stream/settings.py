@@ -31,7 +31,7 @@ class StreamSettings(BaseModel):
     # The model: a bundle, or a store whose current version is followed while the stream runs.
     bundle: Path | None = None
     store: Path | None = None
-    engine: Literal["auto", "onnx", "tensorrt", "rtx"] = "auto"
+    engine: Literal["auto", "onnx", "tensorrt", "rtx", "rtx-ort"] = "auto"
     threads: int = Field(2, ge=1, le=64)
     sound_threshold: float | None = Field(None, gt=0, lt=1)
     min_area: float = Field(0.001, ge=0, lt=1)
