@@ -14,7 +14,7 @@ from cavs.stream.keys import ALLOWED, CLIENTS, make_keys
 from cavs.stream.pipeline import Parts
 from cavs.stream.recent import Recent
 from cavs.stream.settings import StreamSettings
-from cavs.stream.supervise import Supervisor, learner_command
+from cavs.stream.supervise import LearnerCommand, Supervisor, learner_command
 
 LEARNER_CLIENT = "learner"
 """Name of the learner among the clients that a stream with keys lets in."""
@@ -36,14 +36,16 @@ def prepare(settings: StreamSettings) -> list[str]:
 
 def open_recent(settings: StreamSettings, bundle: Bundle) -> Recent | None:
     """The ring of the last windows, if somebody may ask for it."""
-    if not _is_controlled(settings):
+    if not control_addresses(settings):
         return None
     frame, sound = bundle.manifest.frame, bundle.manifest.sound
     listens = SoundFormat(rate_hz=sound.rate_hz, samples=sound.samples, lookahead_samples=sound.lookahead_samples)
     return Recent((frame.height_px, frame.width_px), listens, seconds=settings.recent_seconds, mib=settings.recent_mib)
 
 
-def start_beside(settings: StreamSettings, parts: Parts, closing: ExitStack) -> list[str]:
+def start_beside(
+    settings: StreamSettings, parts: Parts, closing: ExitStack, learner: LearnerCommand = learner_command
+) -> list[str]:
     """The control socket, and the learner with --adapt. Returns what to tell, a line each.
 
     Raises ConfigError if what was asked for cannot be had; a control socket that was not asked for is done without, aloud.
@@ -51,11 +53,10 @@ def start_beside(settings: StreamSettings, parts: Parts, closing: ExitStack) -> 
     if parts.recent is None:
         return []
     supervisor: Supervisor | None = None
-    store = settings.model_store
+    store, addresses = settings.model_store, control_addresses(settings)
     if settings.adapt and store is not None:
         keys = None if settings.keys is None else settings.keys / CLIENTS / LEARNER_CLIENT
-        command = learner_command(store, _addresses(settings)[0], keys)
-        supervisor = Supervisor(command, parts.clock, parts.said.say)
+        supervisor = Supervisor(learner(store, addresses[0], keys), parts.clock, parts.said.say)
     stream = Stream(
         name=parts.publisher.stream,
         encrypted=settings.keys is not None,
@@ -70,7 +71,7 @@ def start_beside(settings: StreamSettings, parts: Parts, closing: ExitStack) -> 
         learner=None if supervisor is None else supervisor.state,
     )
     try:
-        server = ControlServer(_addresses(settings), Answers(stream).answer, keys=settings.keys, on_death=parts.inbox.fail)
+        server = ControlServer(addresses, Answers(stream).answer, keys=settings.keys, on_death=parts.inbox.fail)
     except ConfigError as error:
         if settings.adapt or settings.control is not None:
             raise
@@ -84,13 +85,11 @@ def start_beside(settings: StreamSettings, parts: Parts, closing: ExitStack) -> 
     return [f"control {', '.join(server.addresses)}; {kept}"]
 
 
-def _is_controlled(settings: StreamSettings) -> bool:
-    return settings.control != "none" and (settings.control is not None or settings.model_store is not None)
-
-
-def _addresses(settings: StreamSettings) -> list[str]:
-    """Where the stream can be asked: what was given, and beside the store, where its learner and this user ask."""
+def control_addresses(settings: StreamSettings) -> list[str]:
+    """Where the stream can be asked: beside the store, for its learner and this user, and where --control says."""
     given, store = settings.control, settings.model_store
+    if given == "none":
+        return []
     if store is None or (given is not None and given.startswith(IPC)):
         return [] if given is None else [given]
     beside = control_address(store)

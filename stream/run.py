@@ -22,6 +22,7 @@ from cavs.stream.pipeline import LiveLoop, Parts
 from cavs.stream.publisher import Publisher
 from cavs.stream.settings import StreamSettings
 from cavs.stream.source import Backoff, CaptureThread
+from cavs.stream.supervise import LearnerCommand, learner_command
 
 STATUS_NS = 2 * NS_PER_S
 WATCHER_LOOK_MS = 100
@@ -49,8 +50,13 @@ class _Stop:
         self.wanted.set()
 
 
-def run(settings: StreamSettings, *, quiet: bool = False, clock: Clock | None = None) -> int:
-    """Runs until the sources end, a limit is reached or a signal comes. Raises CavsError for what the world does wrong."""
+def run(
+    settings: StreamSettings, *, quiet: bool = False, clock: Clock | None = None, learner: LearnerCommand = learner_command
+) -> int:
+    """Runs until the sources end, a limit is reached or a signal comes. Raises CavsError for what the world does wrong.
+
+    learner: what --adapt starts.
+    """
     clock = clock or MonotonicClock()
     stop = _Stop()
     stop.install()
@@ -67,7 +73,7 @@ def run(settings: StreamSettings, *, quiet: bool = False, clock: Clock | None = 
             closing.callback(MetricsServer(settings.metrics_host, settings.metrics_port, parts.health.snapshot).close)
         loop = LiveLoop(parts, windows=settings.windows)
         loop.start()
-        for line in start_beside(settings, parts, closing):
+        for line in start_beside(settings, parts, closing, learner):
             _say(quiet, f"cavs-stream: {line}")
         if settings.wait_for_watcher_s is not None:
             _await_watcher(parts.publisher, settings.wait_for_watcher_s, stop)
@@ -81,6 +87,7 @@ def run(settings: StreamSettings, *, quiet: bool = False, clock: Clock | None = 
         ended = "failed"
         try:
             ended = _until_end(loop, parts, stop, settings, quiet)
+            loop.settle()
         except CavsError as error:
             ended = f"failed: {error}"
             raise

@@ -20,6 +20,9 @@ BACKOFF = Backoff(first_ms=1000, longest_ms=60_000)
 STOP_S = 5.0
 """What it has to write its state; it survives being killed, too."""
 LINE_CHARS_MAX = 300
+
+LearnerCommand = Callable[[Path, str, Path | None], list[str]]
+"""Store, address of the control socket, client's keys -> what is run."""
 EVENT_KIND = SUBJECT = "learner"
 
 

@@ -21,6 +21,9 @@ PICTURE_PATIENCE_WINDOWS = 90
 END_PATIENCE_NS = NS_PER_S // 2
 """How long after the word `ended` late pictures are taken."""
 
+THUMB_SHOWN_NS = 5 * NS_PER_S
+"""How long the picture of an event stays in the corner."""
+
 FORMED = "windows_"
 """Counters of what went well; all others are of something lost, by cause."""
 CAUSES_SHOWN = 4
@@ -63,6 +66,8 @@ class Viewer:
         self._second_ns = clock.now_ns()
         self._last: Masks | None = None
         self._ended_ns: int | None = None
+        self._thumb: Picture | None = None
+        self._thumb_ns = 0
         self._without_picture = 0
         self.windows = 0
         self.pictures = 0
@@ -92,7 +97,10 @@ class Viewer:
                 raise WatchError("this stream sends no pictures: it runs with --no-preview; start it without")
         elif isinstance(message, Event):
             self._ended_ns = self._clock.now_ns() if message.kind == "ended" else None
-            return f"event: {message.kind} {message.subject}: {message.text}"
+            if message.thumb:
+                self._thumb, self._thumb_ns = decoded(message.thumb), self._clock.now_ns()
+            picture = f" [a picture of {len(message.thumb)} bytes]" if message.thumb else ""
+            return f"event: {message.kind} {message.subject}: {message.text}{picture}"
         return None
 
     def line(self, missed: int, *, closing: bool = False) -> str | None:
@@ -130,6 +138,8 @@ class Viewer:
         except WireError:
             self.pictures_damaged += 1
             return
+        if self._thumb is not None and self._clock.now_ns() - self._thumb_ns < THUMB_SHOWN_NS:
+            paste(self._thumb, picture)
         self.pictures += 1
         if masks.objects or not self._picture_sounds:
             self.picture, self._picture_sounds = picture, bool(masks.objects)
@@ -141,11 +151,22 @@ class Viewer:
 
 def drawn(preview: Preview, masks: Masks) -> Picture:
     """The picture of a preview, RGB, with the masks of the same window drawn in. Raises WireError if it is no JPEG."""
-    pixels = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None or pixels.shape[:2] != (preview.height, preview.width):
+    picture = decoded(preview.jpeg)
+    if picture is None or picture.shape[:2] != (preview.height, preview.width):
         raise WireError(f"picture {preview.seq}: {len(preview.jpeg)} bytes are no JPEG of {preview.height}x{preview.width}")
-    picture = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
     return draw_overlay(picture, masks.objects, masks.heard, level=level_dbfs(preview.samples))
+
+
+def decoded(jpeg: bytes) -> Picture | None:
+    """RGB, or None if these bytes are no picture."""
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    return None if pixels is None else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def paste(thumb: Picture, picture: Picture) -> None:
+    """Puts a small picture into the upper right corner of another, as much of it as fits."""
+    height, width = min(len(thumb), len(picture)), min(thumb.shape[1], picture.shape[1])
+    picture[:height, picture.shape[1] - width :] = thumb[:height, :width]
 
 
 def status_line(second: Second, passed_s: float, last: Masks, missed: int) -> str:

@@ -10,10 +10,11 @@ from cavs.runtime.bundle import Bundle
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, ManualClock
 from cavs.runtime.errors import EngineError
 from cavs.runtime.onnx_engine import OnnxEngine
+from cavs.runtime.preprocess import fit_frame
 from cavs.runtime.slot import Slot
 from cavs.stream.align import Aligner
 from cavs.stream.counters import Counters
-from cavs.stream.header import Hello
+from cavs.stream.header import Hello, SoundFormat
 from cavs.stream.health import Health
 from cavs.stream.inbox import Inbox, Strategy
 from cavs.stream.items import AudioBlock, SourceEvent, VideoFrame
@@ -21,6 +22,8 @@ from cavs.stream.masks import Masks
 from cavs.stream.objects import ObjectFinder
 from cavs.stream.pipeline import LiveLoop, Parts
 from cavs.stream.publisher import Publisher
+from cavs.stream.recent import Recent
+from cavs.stream.said import Said
 from cavs.stream.subscriber import Subscriber
 from cavs.stream.wire import Event
 from tests.tiny_bundle import not_a_number, square_frame, tone
@@ -54,7 +57,11 @@ class Rig:
         )
         health = Health(self.clock, counters, self.slot)
         finder = ObjectFinder(dict(bundle.manifest.classes))
-        self.loop = LiveLoop(Parts(self.inbox, aligner, self.slot, finder, publisher, health, self.clock), windows=100)
+        listens = SoundFormat(rate_hz=sound.rate_hz, samples=sound.samples)
+        self.recent = Recent((64, 64), listens, seconds=5, mib=4)
+        self.said = Said()
+        parts = Parts(self.inbox, aligner, self.slot, finder, publisher, health, self.clock, said=self.said, recent=self.recent)
+        self.loop = LiveLoop(parts, windows=100)
         self.subscriber = Subscriber(publisher.address, newest_only=False, kinds=("masks", "event", "hello"))
         closing.callback(self.subscriber.close)
         assert publisher.wait_for_watcher(WAIT_MS)
@@ -136,3 +143,23 @@ def test_a_source_without_sound_does_not_hold_its_frames_back(rig: Rig) -> None:
     assert isinstance(masks, Masks)
     assert masks.flags == {"audio_missing"}
     assert (masks.source_height, masks.source_width) == (48, 64)
+
+
+def test_what_was_seen_and_heard_is_kept_for_teaching(rig: Rig) -> None:
+    for colour in ("red", "green"):
+        rig.feed(colour)
+    kept = rig.recent.windows(5, now_ns=None)
+    assert kept is not None
+    size = rig.bundle.manifest.frame
+    for frame, colour in zip(kept.frames, ("red", "green"), strict=True):
+        assert np.array_equal(frame, fit_frame(square_frame(rig.bundle, colour), (size.height_px, size.width_px)))
+    samples = rig.bundle.manifest.sound.samples
+    assert np.allclose(kept.sound_of(1, samples), tone(rig.bundle), atol=1e-6)
+    assert [thing.cls for thing in rig.recent.objects(None)] == ["green"]
+
+
+def test_what_other_threads_say_is_published_between_two_windows(rig: Rig) -> None:
+    rig.said.say(SourceEvent("unknown", "object 3", "what is this?", START_NS, thumb=b"jpeg"))
+    rig.feed("red")
+    (event,) = rig.heard(Event)
+    assert event == Event("rig", START_NS, "unknown", "object 3", "what is this?", b"jpeg")

@@ -81,14 +81,16 @@ def test_hello_and_events_arrive_and_numbers_that_are_not_finite_are_none(publis
     with Subscriber(publisher.address, kinds=ALL, newest_only=False) as subscriber:
         assert publisher.wait_for_watcher(SOON_MS)
         publisher.event("lost", "camera 0", "unplugged")
+        publisher.event("unknown", "object 3", "what is this?", thumb=b"jpeg")
         say_hello(publisher, rss_mib=float("nan"), fps=29.5)
-        event, greeting = receive(subscriber), receive(subscriber)
+        event, asking, greeting = receive(subscriber), receive(subscriber), receive(subscriber)
     assert isinstance(greeting, Hello)
     assert greeting.health == {"rss_mib": None, "fps": 29.5}
     assert {part.row: part.cls for part in greeting.classes} == CLASSES
     assert (greeting.model.bundle, greeting.model.version, greeting.preview) == (MODEL.bundle, 3, True)
     assert isinstance(event, Event)
-    assert (event.kind, event.subject, event.text, event.t_ns) == ("lost", "camera 0", "unplugged", 7_000_000_000)
+    assert event == Event("kitchen-1", 7_000_000_000, "lost", "camera 0", "unplugged")
+    assert asking == Event("kitchen-1", 7_000_000_000, "unknown", "object 3", "what is this?", b"jpeg")
 
 
 def test_one_who_comes_late_is_greeted_with_the_last_hello_before_the_next_is_due(publisher: Publisher) -> None:

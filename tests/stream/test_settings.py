@@ -27,6 +27,10 @@ def test_an_unknown_setting_lists_the_known_ones() -> None:
         ({"camera": "0", "rate": "fast"}, "--realtime and --fast go with --source"),
         ({"source": "a.mp4", "loops": 2}, "--loops goes with --demo"),
         ({"demo": True, "bundle": "a", "store": "b"}, "one expected"),
+        ({"demo": True, "bundle": "a", "adapt": True}, "--adapt learns in a store"),
+        ({"demo": True, "control": "none", "adapt": True}, "--adapt needs the control socket"),
+        ({"demo": True, "adapt": True, "sound_threshold": 0.5}, "versions of a --store bring their own"),
+        ({"demo": True, "recent_seconds": 0}, "recent_seconds"),
         ({"demo": True, "store": "b", "sound_threshold": 0.5}, "versions of a --store bring their own"),
         ({"camera": "0", "fourcc": "äöüß"}, "four ASCII characters"),
         ({"demo": True, "threads": 0}, "setting threads"),
@@ -58,3 +62,10 @@ def test_a_missing_settings_file_is_refused(tmp_path: Path) -> None:
 )
 def test_devices_and_servers_come_back_files_do_not(values: dict[str, object], comes_back: bool) -> None:
     assert StreamSettings.model_validate(values).comes_back is comes_back
+
+
+def test_adapt_without_a_store_learns_in_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert settings_from({"demo": True, "adapt": True}).model_store == tmp_path / "cavs" / "models"
+    assert settings_from({"demo": True, "adapt": True, "store": tmp_path}).model_store == tmp_path
+    assert settings_from({"demo": True}).model_store is None

@@ -107,6 +107,31 @@ def test_the_picture_that_is_kept_is_the_newest_in_which_something_sounds() -> N
     assert kept[1] is kept[2]
 
 
+def test_the_picture_of_an_event_is_named_and_stays_in_the_corner_for_a_while() -> None:
+    clock = ManualClock()
+    shown: list[Picture] = []
+    viewer = Viewer(clock, show=shown.append)
+    thumb = cv2.imencode(".jpg", np.full((20, 30, 3), 255, np.uint8))[1].tobytes()
+    line = viewer.step(Event("kitchen-1", 0, "unknown", "object 3", "what is this?", thumb))
+    assert line == f"event: unknown object 3: what is this? [a picture of {len(thumb)} bytes]"
+    for seq, wait_ns in ((1, 0), (2, 6 * NS_PER_S)):
+        clock.advance_ns(wait_ns)
+        viewer.step(masks(seq, objects=()))
+        viewer.step(preview(seq))
+    assert shown[0][:20, -30:].min() > 240
+    assert shown[1][:20, -30:].max() < 240
+
+
+def test_an_event_with_a_picture_that_is_none_is_still_told() -> None:
+    viewer = Viewer(ManualClock(), keep=True)
+    line = viewer.step(Event("kitchen-1", 0, "unknown", "object 3", "what is this?", b"\xff\xd8nonsense"))
+    assert line is not None
+    assert "what is this?" in line
+    viewer.step(masks(1))
+    viewer.step(preview(1))
+    assert viewer.pictures == 1
+
+
 def test_a_damaged_picture_is_counted_and_watching_goes_on() -> None:
     viewer = Viewer(ManualClock(), keep=True)
     viewer.step(masks(1))

@@ -17,12 +17,12 @@ from cavs.stream.header import EventHeader, FrameHeader, Hello, MasksHeader
 from cavs.stream.masks import Masks
 from cavs.stream.payload import MaskPacker
 from cavs.stream.wire import KINDS, MAGIC, Preview, pack_masks, topic, unframe, unpack
-from tests.one_window import sample_event, sample_hello, sample_masks, sample_preview
+from tests.one_window import sample_event, sample_event_with_thumb, sample_hello, sample_masks, sample_preview
 from tests.stream.golden.write import messages
 
 GOLDEN = Path(__file__).parent / "golden"
 DOCS = Path(__file__).parents[2] / "docs"
-NAMES = ("masks-bits-zstd", "masks-rle", "masks-raw", "hello", "event", "frame")
+NAMES = ("masks-bits-zstd", "masks-rle", "masks-raw", "hello", "event", "event-thumb", "frame")
 PACKED = messages()
 
 
@@ -93,6 +93,7 @@ def test_masks_come_back_as_they_were_sent(encoding: Any) -> None:
 def test_hello_event_and_preview_come_back_as_they_were_sent() -> None:
     assert unpack(PACKED["hello"]) == sample_hello()
     assert unpack(PACKED["event"]) == sample_event()
+    assert unpack(PACKED["event-thumb"]) == sample_event_with_thumb()
     read, sent = unpack(PACKED["frame"]), sample_preview()
     assert isinstance(read, Preview)
     assert (read.seq, read.t_ns, read.jpeg, read.rate_hz, read.first) == (
@@ -231,6 +232,17 @@ ANYTHING = st.recursive(
 def test_any_value_under_any_key_raises_wire_error_or_nothing(key: str, value: Any, payload: bytes) -> None:
     read_all(message_of(masks_header(**{key: value}), payload))
     read_all(message_of(masks_header(objects=[one_object(**{key: value})]), payload))
+
+
+@pytest.mark.parametrize(("keep", "more"), [(-1, b""), (None, b"x")])
+def test_an_event_whose_picture_is_cut_off_or_too_long_is_refused(keep: int | None, more: bytes) -> None:
+    with pytest.raises(WireError, match="payload of"):
+        unpack(PACKED["event-thumb"][:keep] + more)
+
+
+def test_an_event_with_a_payload_that_its_header_does_not_name_is_refused() -> None:
+    with pytest.raises(WireError, match="event message with a payload of 1 bytes; expected 0"):
+        unpack(PACKED["event"] + b"x")
 
 
 def test_the_published_json_schema_names_the_keys_that_are_read() -> None:
