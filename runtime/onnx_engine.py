@@ -1,5 +1,6 @@
 """ONNX Runtime on the CPU: one session, buffers bound once, an adapter is a set of bound buffers."""
 
+import copy
 import os
 from dataclasses import dataclass
 
@@ -62,7 +63,17 @@ class OnnxEngine:
         self.threads = threads or threads_by_default()
         self._session: onnxruntime.InferenceSession | None = self._load()
         _check_graph(self._session, bundle)
-        manifest = bundle.manifest
+        self._allocate()
+        self.run(np.zeros_like(self._frame), np.zeros_like(self._sound), self.prepare(default_adapter(bundle)))
+
+    def twin(self) -> "OnnxEngine":
+        """An engine on the same session with buffers of its own: the two may be run by two threads at once."""
+        twin = copy.copy(self)
+        twin._allocate()
+        return twin
+
+    def _allocate(self) -> None:
+        manifest = self.bundle.manifest
         self._inputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in manifest.inputs[:2]}
         self._outputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in manifest.outputs}
         self._frame, self._sound = self._inputs[contract.FRAME][0], self._inputs[contract.SOUND][0]
@@ -71,7 +82,6 @@ class OnnxEngine:
             confidence=self._outputs[contract.CONFIDENCE][0],
             presence=self._outputs[contract.PRESENCE][0],
         )
-        self.run(np.zeros_like(self._frame), np.zeros_like(self._sound), self.prepare(default_adapter(bundle)))
 
     def prepare(self, adapter: Adapter) -> OnnxAdapter:
         """Binds an adapter's tensors, and the engine's own buffers, as one set of inputs and outputs."""

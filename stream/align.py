@@ -55,6 +55,7 @@ class Aligner:
     changed on the way, when a source turns out to have no sound.
 
     The `sound` of a window is a view of one of four buffers in turn: copy it to keep it beyond the fourth next window.
+    windows_held: so many more are kept, for a reader that has several windows under way.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Aligner:
         audio_expected: bool = True,
         offset_ns: int = 0,
         counters: Counters | None = None,
+        windows_held: int = 0,
     ) -> None:
         if rate_hz <= 0 or samples <= 0 or lookahead_samples < 0:
             raise ValueError(f"rate_hz={rate_hz}, samples={samples}, lookahead_samples={lookahead_samples}")
@@ -90,7 +92,7 @@ class Aligner:
         self.line = SoundLine(rate_hz, samples / rate_hz + history_s, exact=not live, counters=self.counters)
         self._pending: deque[tuple[VideoFrame, int]] = deque()
         self._pending_bytes = 0
-        self._buffers = [np.zeros(samples, np.float32) for _ in range(SOUND_BUFFERS)]
+        self._buffers = [np.zeros(samples, np.float32) for _ in range(SOUND_BUFFERS + windows_held)]
         self._views = [buffer.view() for buffer in self._buffers]
         for view in self._views:
             view.flags.writeable = False
@@ -207,7 +209,7 @@ class Aligner:
         return frame, received_ns
 
     def _form(self, frame: VideoFrame, received_ns: int) -> Window:
-        turn = self._seq % SOUND_BUFFERS
+        turn = self._seq % len(self._buffers)
         samples = len(self._buffers[turn])
         if self.line.started:
             end = self.line.sample_at(self._sound_end_ns(frame))

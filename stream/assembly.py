@@ -8,7 +8,9 @@ from cavs.runtime.adapter import Adapter, default_adapter, make_adapter
 from cavs.runtime.bundle import Bundle, default_bundle_path, read_bundle
 from cavs.runtime.choose import open_engine
 from cavs.runtime.clock import NS_PER_MS, Clock
+from cavs.runtime.engine import Engine
 from cavs.runtime.errors import ConfigError, StoreError
+from cavs.runtime.onnx_engine import OnnxEngine
 from cavs.runtime.slot import Slot
 from cavs.runtime.store_follow import SlotFeeder, StoreFollower
 from cavs.runtime.store_read import StoreReader
@@ -17,10 +19,12 @@ from cavs.stream.beside import open_recent
 from cavs.stream.counters import Counters
 from cavs.stream.health import Health
 from cavs.stream.inbox import Inbox, Strategy
+from cavs.stream.media_open import place_of
 from cavs.stream.objects import ObjectFinder
 from cavs.stream.offsets import stored_offset_ms
 from cavs.stream.pipeline import Parts
 from cavs.stream.publisher import Publisher
+from cavs.stream.runner import OneAtATime, Runner, SeveralAtOnce
 from cavs.stream.settings import StreamSettings
 from cavs.stream.source import Source
 
@@ -33,14 +37,29 @@ FOLLOWER_STOP_S = 1.0
 def open_slot(settings: StreamSettings, clock: Clock, closing: ExitStack) -> tuple[Slot, str]:
     """The slot with its first model, followed from the store if there is one; and why this engine."""
     bundle, adapter, number = _first_model(settings)
-    engine, why = open_engine(bundle, settings.engine, settings.threads)
+    threads = 1 if windows_at_once(settings) > 1 else settings.threads
+    engine, why = open_engine(bundle, settings.engine, threads)
+    wish = settings.engine
+    if _several_at_once(settings, engine):
+        wish, why = "onnx", f"{why}, {windows_at_once(settings)} windows at once"
     slot = Slot(engine, adapter, clock, version=number)
     closing.callback(slot.close)
     if settings.model_store is not None:
         follower = StoreFollower(settings.model_store)
-        feeder = SlotFeeder(follower, slot, lambda new: open_engine(new, settings.engine, settings.threads)[0], clock)
+        feeder = SlotFeeder(follower, slot, lambda new: open_engine(new, wish, threads)[0], clock)
         _start_following(feeder, closing)
     return slot, why
+
+
+def windows_at_once(settings: StreamSettings) -> int:
+    """Of a file that is read fast, a window for each engine thread; live, where the newest counts, one with all of them."""
+    if settings.source is None or settings.rate == "realtime":
+        return 1
+    return settings.threads if settings.rate == "fast" or not place_of(settings.source).network else 1
+
+
+def _several_at_once(settings: StreamSettings, engine: Engine) -> bool:
+    return windows_at_once(settings) > 1 and engine.name == OnnxEngine.name
 
 
 def _first_model(settings: StreamSettings) -> tuple[Bundle, Adapter, int]:
@@ -155,7 +174,12 @@ def assemble(
         audio_expected=settings.mic != "none",
         offset_ns=round(_offset_ms(settings) * NS_PER_MS),
         counters=counters,
+        windows_held=windows_at_once(settings),
     )
+    runner: Runner = OneAtATime(slot, clock)
+    if _several_at_once(settings, slot.engine):
+        runner = SeveralAtOnce(slot, clock, windows_at_once(settings))
+    closing.callback(runner.close)
     return Parts(
         inbox=inbox,
         aligner=aligner,
@@ -166,6 +190,7 @@ def assemble(
         clock=clock,
         virtual_time=not live,
         recent=open_recent(settings, slot.engine.bundle),
+        runner=runner,
     )
 
 

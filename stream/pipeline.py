@@ -2,21 +2,20 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from cavs.runtime.adapter import Adapter
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, Clock
-from cavs.runtime.preprocess import fit_frame
 from cavs.runtime.slot import ModelRef, Slot
 from cavs.stream.align import Aligner
 from cavs.stream.header import SoundFormat
 from cavs.stream.health import Health
 from cavs.stream.inbox import Inbox
-from cavs.stream.items import SourceEvent, Window
+from cavs.stream.items import SourceEvent
 from cavs.stream.latency import STAGES, StageTimes
 from cavs.stream.masks import ModelStamp
 from cavs.stream.objects import ObjectFinder
 from cavs.stream.publisher import Publisher
 from cavs.stream.recent import Recent
+from cavs.stream.runner import OneAtATime, Ran, Runner
 from cavs.stream.said import Said
 
 TAKE_NS = 20 * NS_PER_MS
@@ -29,6 +28,7 @@ class Parts:
 
     said:         events of other threads. recent: where the last windows are kept for teaching, if they are.
     virtual_time: the source's time line is not the clock's (a file read fast).
+    runner:       how windows get through the engine; None: one at a time.
     """
 
     inbox: Inbox
@@ -41,6 +41,7 @@ class Parts:
     virtual_time: bool = False
     said: Said = field(default_factory=Said)
     recent: Recent | None = None
+    runner: Runner | None = None
 
 
 class LiveLoop:
@@ -54,7 +55,8 @@ class LiveLoop:
         self._sound = SoundFormat(
             rate_hz=bundle.sound.rate_hz, samples=bundle.sound.samples, lookahead_samples=bundle.sound.lookahead_samples
         )
-        self._frame = np.empty((*self._size, 3), np.uint8)
+        self._runner = parts.runner or OneAtATime(parts.slot, parts.clock)
+        self._started = 0
         self._source_size: tuple[int, int] | None = None
         self._running: ModelRef | None = None
         self._stamp = ModelStamp(bundle="")
@@ -64,7 +66,7 @@ class LiveLoop:
 
     def start(self) -> None:
         """Says hello before the first window, so that a subscriber knows that somebody is there."""
-        self._follow_model(self._parts.slot.model)
+        self._follow_model(self._parts.slot.model, self._parts.slot.adapter)
         self._hello()
 
     def step(self, timeout_ns: int = TAKE_NS) -> bool:
@@ -84,12 +86,18 @@ class LiveLoop:
             self._flushed = True
             parts.aligner.flush()
         while not self._done() and (window := parts.aligner.pop(parts.clock.now_ns())) is not None:
-            self._process(window)
+            self._started += 1
+            self._runner.start(window, parts.aligner.received_ns)
+            self._publish_done()
         for event in (*parts.aligner.drain_events(), *parts.said.take()):
             self._tell(event)
         if parts.clock.now_ns() - self._hello_ns >= NS_PER_S:
             self._hello()
         return not (ended or self._done())
+
+    def settle(self) -> None:
+        """Publishes what is still under way in the engine; to be called when no `step` will follow."""
+        self._publish_done(wait=True)
 
     def finish(self, ended: str) -> None:
         """The last words: why it ends, and a hello with the final numbers."""
@@ -98,31 +106,30 @@ class LiveLoop:
         self._tell(SourceEvent("ended", self._parts.publisher.stream, ended, now_ns))
 
     def _done(self) -> bool:
-        return self._windows is not None and self._parts.health.windows_published >= self._windows
+        return self._windows is not None and self._started >= self._windows
 
-    def _process(self, window: Window) -> None:
-        parts, clock = self._parts, self._parts.clock
-        received_ns = parts.aligner.received_ns
-        began_ns = received_ns if parts.virtual_time else window.frame.t_ns
-        fit_frame(window.frame.pixels, self._size, self._frame)
-        formed_ns = clock.now_ns()
-        prediction, model = parts.slot.run(self._frame, window.sound)
-        inferred_ns = clock.now_ns()
-        if model != self._running:
-            self._follow_model(model)
-        objects = parts.finder.find(prediction)
-        heard = parts.finder.heard(prediction)
+    def _publish_done(self, *, wait: bool = False) -> None:
+        while (ran := self._runner.take(wait=wait)) is not None:
+            self._publish(ran)
+
+    def _publish(self, ran: Ran) -> None:
+        parts, clock, window = self._parts, self._parts.clock, ran.window
+        began_ns = ran.received_ns if parts.virtual_time else window.frame.t_ns
+        if ran.model != self._running:
+            self._follow_model(ran.model, ran.adapter)
+        objects = parts.finder.find(ran.prediction)
+        heard = parts.finder.heard(ran.prediction)
         decoded_ns = clock.now_ns()
         times = StageTimes(
-            capture=received_ns - began_ns,
-            align=formed_ns - received_ns,
-            infer=inferred_ns - formed_ns,
-            decode=decoded_ns - inferred_ns,
+            capture=ran.received_ns - began_ns,
+            align=ran.formed_ns - ran.received_ns,
+            infer=ran.inferred_ns - ran.formed_ns,
+            decode=decoded_ns - ran.inferred_ns,
             publish=self._publish_ns,  # its own cannot be in its own message: that of the window before
             end_to_end=decoded_ns - began_ns,
         )
         parts.publisher.publish(
-            window, prediction, objects, self._stamp, _in_ms(times), parts.aligner.counters.to_dict(), heard=heard
+            window, ran.prediction, objects, self._stamp, _in_ms(times), parts.aligner.counters.to_dict(), heard=heard
         )
         sent_ns = clock.now_ns()
         self._publish_ns = sent_ns - decoded_ns
@@ -132,15 +139,15 @@ class LiveLoop:
             window.skew_ns,
         )
         if parts.recent is not None:
-            parts.recent.append(window, self._frame, objects)
+            parts.recent.append(window, ran.frame, objects)
         self._source_size = window.frame.pixels.shape[:2]
         for event in parts.slot.take_events():
             self._tell(SourceEvent("model", event.kind, event.text, event.t_ns))
 
-    def _follow_model(self, model: ModelRef) -> None:
+    def _follow_model(self, model: ModelRef, adapter: Adapter) -> None:
         """The names and the stamp of the model that ran; only when it changed."""
         self._running = model
-        self._parts.finder.rename(dict(self._parts.slot.adapter.classes))
+        self._parts.finder.rename(dict(adapter.classes))
         self._stamp = ModelStamp(
             bundle=model.bundle_id,
             adapter=model.adapter_id,

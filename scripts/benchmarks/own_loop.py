@@ -138,6 +138,7 @@ def main() -> None:
             closing.callback(exchanger.stop)
         while loop.step():
             pass
+        loop.settle()
         loop.finish("end of the source")
         report = parts.health.report(parts.aligner.drift(), "end of the source")
         args.log.write_text(json.dumps({**report, "numbers": camera.numbers if camera else {}}))

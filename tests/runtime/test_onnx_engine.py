@@ -160,3 +160,15 @@ def test_threads_must_be_at_least_one(tiny_bundle: Bundle) -> None:
     with pytest.raises(ValueError, match="threads"):
         OnnxEngine(tiny_bundle, threads=0)
     assert OnnxEngine(tiny_bundle).threads >= 1
+
+
+def test_a_twin_has_buffers_of_its_own(tiny_bundle: Bundle) -> None:
+    engine = OnnxEngine(tiny_bundle, threads=1)
+    twin = engine.twin()
+    adapter = default_adapter(tiny_bundle)
+    own, other = engine.prepare(adapter), twin.prepare(adapter)
+    red = engine.run(square_frame(tiny_bundle, "red"), tone(tiny_bundle), own)
+    green = twin.run(square_frame(tiny_bundle, "green"), tone(tiny_bundle), other)
+    assert (red.labels.max(), green.labels.max()) == (RED, GREEN)
+    with pytest.raises(ValueError, match="another engine"):
+        twin.run(square_frame(tiny_bundle, "red"), tone(tiny_bundle), own)

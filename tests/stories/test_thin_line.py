@@ -54,6 +54,8 @@ class Line:
         going = True
         while going:
             going = self.loop.step()
+            if not going:
+                self.loop.settle()
             while told < self.parts.health.windows_published:
                 message = self.subscriber.receive(WAIT_MS)
                 assert message is not None, f"window {told} was published but never came"
