@@ -59,6 +59,11 @@ class TensorRtEngine:
             raise
 
     @property
+    def executor(self) -> TensorRtExecutor:
+        """What runs the plan, for measuring it alone. Raises EngineError if the engine is closed."""
+        return self._open()
+
+    @property
     def graphs_off(self) -> str:
         """Why windows are not replayed as a CUDA graph; empty if they are."""
         return self._open().graphs_off
