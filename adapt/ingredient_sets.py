@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from cavs.adapt.data.ingredients import Ingredients, Split, load_ingredients, merge
+from cavs.adapt.data.ingredient_folder import load_ingredients
+from cavs.adapt.data.ingredients import Ingredients, Split, merge
 from cavs.adapt.data.procedural import procedural_ingredients
 from cavs.runtime.errors import DataRejected
 
