@@ -15,6 +15,8 @@ SURE, LIKELY, POSSIBLE = 0.85, 0.5, 0.15
 """Priors from which on a pixel is surely, probably, or perhaps of the thing."""
 SMALLEST_CHANGE, LARGEST_CHANGE = 0.35, 2.5
 """A cut whose area differs more than this from what was expected found something else; what was expected is then kept."""
+LARGEST_ALIKE = 0.3
+"""A thing that looks like the place pointed at does not fill more of the picture than this."""
 SMALLEST_PX = 60
 """Of a region that GrabCut can learn colours from."""
 
@@ -80,12 +82,14 @@ def point_prior(shape: tuple[int, int], point: tuple[float, float], likeness: Fl
     height, width = shape
     rows, cols = np.mgrid[:height, :width].astype(np.float32)
     apart = np.hypot((cols - point[0] * width) / width, (rows - point[1] * height) / height)
-    alike = (likeness > 0.5) | (apart < 0.05)
+    alike = (likeness > 0.5) & (apart < 0.5)
     _, parts = cv2.connectedComponents(alike.astype(np.uint8), connectivity=4)
-    at = parts[min(height - 1, int(point[1] * height)), min(width - 1, int(point[0] * width))]
-    prior = np.where(parts == at, 0.7, 0.0) * (apart < 0.5)
-    prior = np.where(apart < 0.03, 0.95, prior)
-    return np.maximum(prior, np.where(apart < 0.3, 0.2, 0.0)).astype(np.float32)
+    here = min(height - 1, int(point[1] * height)), min(width - 1, int(point[0] * width))
+    thing = (parts == parts[here]) & alike
+    if not 0 < thing.mean() < LARGEST_ALIKE:  # everything looks alike to the network: colours must decide
+        thing = apart < 0.12
+    prior = np.where(apart < 0.03, 0.95, np.where(thing, 0.7, 0.0))
+    return np.maximum(prior, np.where(apart < 0.35, 0.2, 0.0)).astype(np.float32)
 
 
 def _around(mask: Mask) -> tuple[slice, slice]:
