@@ -87,7 +87,8 @@ class ModelStore(StoreReader):
                     return read_bundle(target).id
             staged = self.staging_path / "bundle"
             self._disk.make_directory(staged)
-            names = sorted(item.name for item in source.root.iterdir() if item.name != MANIFEST_FILE)
+            plans = (file for plan in source.manifest.plans for file in plan.files)
+            names = sorted(file.name for file in (*source.manifest.files, *plans))
             for name in (*names, MANIFEST_FILE):
                 self._disk.copy(source.root / name, staged / name)
             self._disk.sync_directory(staged)
