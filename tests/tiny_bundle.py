@@ -43,10 +43,11 @@ def make_tiny_bundle(
     lookahead_samples: int = 0,
     class_capacity: int = CLASS_CAPACITY,
     classes: tuple[str, ...] = tuple(COLOURS),
+    colours: Mapping[str, tuple[float, ...]] = COLOURS,
     thresholds: tuple[float, float] = THRESHOLDS,
     name: str = "tiny",
 ) -> Bundle:
-    """Seals a tiny bundle at `path`; its default adapter knows `classes`, one row each, in that order."""
+    """Seals a tiny bundle at `path`; its default adapter knows `classes`, one row each, in that order, by their `colours`."""
     fields = BundleFields(
         name=name,
         frame=FrameSpec(height_px=height, width_px=width),
@@ -59,18 +60,21 @@ def make_tiny_bundle(
     )
     with tempfile.TemporaryDirectory() as scratch:
         onnx.save(tiny_graph(fields), str(Path(scratch) / GRAPH_FILE))
-        save_file(tiny_tensors(fields.adapter, classes, thresholds), str(Path(scratch) / ADAPTER_FILE))
+        save_file(tiny_tensors(fields.adapter, classes, thresholds, colours), str(Path(scratch) / ADAPTER_FILE))
         return seal_bundle(scratch, fields, path)
 
 
 def tiny_tensors(
-    slots: AdapterSlots, classes: tuple[str, ...], thresholds: tuple[float, float] = THRESHOLDS
+    slots: AdapterSlots,
+    classes: tuple[str, ...],
+    thresholds: tuple[float, float] = THRESHOLDS,
+    colours: Mapping[str, tuple[float, ...]] = COLOURS,
 ) -> dict[str, npt.NDArray[np.float32]]:
     """The default adapter's tensors: colours as they are, one row of the table for each class."""
     tensors = {slot.name: np.zeros(slot.shape, np.float32) for slot in slots.slots}
     tensors[DOWN][:] = np.eye(RANK, 3)
     for row, label in enumerate(classes):
-        tensors[contract.CLASS_TABLE][row] = COLOURS[label]
+        tensors[contract.CLASS_TABLE][row] = colours[label]
         tensors[contract.CLASS_USED][row] = 1
     tensors[contract.THRESHOLDS][:] = thresholds
     return tensors
@@ -98,11 +102,11 @@ def not_a_number(bundle: Bundle) -> Adapter:
     return adapter_with(bundle, {DOWN: 1e30, UP: 1e30})
 
 
-def square_frame(bundle: Bundle, colour: str) -> npt.NDArray[np.uint8]:
-    """A black frame whose middle quarter has a colour."""
+def square_frame(bundle: Bundle, colour: str | tuple[float, ...]) -> npt.NDArray[np.uint8]:
+    """A black frame whose middle quarter has a colour, by name or as red, green, blue of 1."""
     height, width = bundle.manifest.frame.height_px, bundle.manifest.frame.width_px
     frame = np.zeros((height, width, 3), np.uint8)
-    lit = np.array(COLOURS[colour]) * 255
+    lit = np.array(COLOURS[colour] if isinstance(colour, str) else colour) * 255
     frame[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = lit.astype(np.uint8)
     return frame
 
