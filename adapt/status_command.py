@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cavs.adapt.progress_line import learning_line
-from cavs.adapt.teach_command import add_stream_options, address_of
+from cavs.adapt.teach_command import add_stream_options, address_of, require_stream
 from cavs.runtime.clock import NS_PER_S, Clock, MonotonicClock
-from cavs.runtime.control import IPC, ControlClient
+from cavs.runtime.control import ControlClient
 from cavs.runtime.errors import ControlRefused
 from cavs.runtime.lesson import Lessons
 from cavs.runtime.lesson_standing import learner_standing, newest
@@ -49,8 +49,7 @@ def run(args: argparse.Namespace, clock: Clock | None = None) -> int:
 def ask(client: ControlClient, store: Path | None) -> dict[str, Any]:
     """The stream's status; without a stream what lies in the store. Raises ControlRefused if there is neither."""
     try:
-        if store is not None and client.address.startswith(IPC) and not Path(client.address.removeprefix(IPC)).exists():
-            raise ControlRefused(f"{client.address}: no stream runs here")
+        require_stream(client.address)
         return client.status()
     except ControlRefused as error:
         if store is None or not store.is_dir():

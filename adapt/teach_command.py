@@ -12,8 +12,8 @@ import numpy as np
 
 from cavs.adapt.progress_line import ProgressLine, learning_line
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock
-from cavs.runtime.control import ControlClient, control_address
-from cavs.runtime.errors import AdaptError, ConfigError, LessonRejected
+from cavs.runtime.control import IPC, ControlClient, control_address
+from cavs.runtime.errors import AdaptError, ConfigError, ControlRefused, LessonRejected
 from cavs.runtime.lesson import PREVIEW_FILE, PROPOSAL
 from cavs.runtime.store import default_store_path
 from cavs.runtime.terminal import can_draw, half_blocks
@@ -67,9 +67,16 @@ def address_of(args: argparse.Namespace) -> str:
     return str(args.control) if args.control is not None else control_address(args.store)
 
 
+def require_stream(address: str) -> None:
+    """Raises ControlRefused if this is a local socket that is not there: no need to wait for its answer."""
+    if address.startswith(IPC) and not Path(address.removeprefix(IPC)).exists():
+        raise ControlRefused(f"{address}: no stream runs here; start one: cavs-stream --camera 0 --adapt, or give --control")
+
+
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when the lesson is live (or given, with --no-wait), 1 when it was refused."""
     do, fields = request_of(args)
+    require_stream(address_of(args))
     with ControlClient(address_of(args), keys=args.keys) as client:
         if do == "decide":
             client.decide(fields["lesson"], accept=fields["accept"], by=getpass.getuser())
@@ -229,7 +236,7 @@ class _numbers:  # noqa: N801  used as a type of argparse
 def _unit(parts: tuple[str, ...]) -> str:
     """Raises ConfigError if some numbers have a percent sign and some have none."""
     percent = [part.endswith("%") for part in parts]
-    if any(percent) != all(percent):
+    if any(percent) and not all(percent):
         raise ConfigError(f"{','.join(parts)}: all numbers in pixels, or all with %")
     return "fraction" if any(percent) else "px"
 

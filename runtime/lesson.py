@@ -23,7 +23,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from cavs.runtime.clock import NS_PER_S
 from cavs.runtime.disk import Disk
 from cavs.runtime.errors import LessonRejected
-from cavs.runtime.lesson_windows import WINDOWS_FILE, Windows, read_windows, windows_bytes
+from cavs.runtime.lesson_windows import WINDOWS_FILE, Windows, read_windows, windows_pieces
 from cavs.runtime.manifest import Count, FileName, Record, to_json, what_is_wrong
 
 LESSONS = "lessons"
@@ -215,7 +215,7 @@ class Lessons:
         try:
             self._disk.make_directory(staged)
             if windows is not None:
-                self._disk.write(staged / WINDOWS_FILE, windows_bytes(windows))
+                self._disk.write_pieces(staged / WINDOWS_FILE, windows_pieces(windows))
             if mask is not None:
                 self._disk.write(staged / MASK_FILE, mask)
             self._disk.write(staged / REQUEST_FILE, to_json(request))

@@ -1,18 +1,22 @@
 """The windows of a lesson: frames at the network's size and one contiguous piece of sound, as arrays and as a file."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from cavs.runtime.clock import NS_PER_S
 from cavs.runtime.errors import LessonRejected
 
 WINDOWS_FILE = "windows.safetensors"
+SAFETENSORS_DTYPES = {"uint8": "U8", "int64": "I64", "float32": "F32"}
+ALIGNED_BYTES = 8
 FILE_BYTES_MAX = 1 << 30
 """A larger file is not of ours: a lesson is bounded by what a stream keeps in memory."""
 
@@ -59,21 +63,38 @@ class Windows:
         return heard
 
 
-def windows_bytes(windows: Windows) -> bytes:
-    """The file that `read_windows` reads back equal."""
-    tensors = {
-        "frames": windows.frames,
+def windows_pieces(windows: Windows) -> Iterator[bytes]:
+    """The safetensors file that `read_windows` reads back equal, in small pieces.
+
+    Not by the library, which copies it whole and twice: 16 MiB kept the interpreter, and with it the live loop, from
+    running for 60 ms.
+    """
+    tensors: dict[str, npt.NDArray[Any]] = {
         "t_ns": windows.t_ns,
-        "sound": windows.sound,
         "sound_start_ns": np.array([windows.sound_start_ns], np.int64),
+        "sound": windows.sound,
     }
     if windows.boxes is not None:
         tensors["boxes"] = windows.boxes
-    return bytes(save_tensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}))
+    tensors["frames"] = windows.frames  # last: the others are aligned to their items
+    described, end = {}, 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        described[name] = {
+            "dtype": SAFETENSORS_DTYPES[tensor.dtype.name],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    header = json.dumps(described).encode()
+    header += b" " * (-len(header) % ALIGNED_BYTES)
+    yield len(header).to_bytes(8, "little") + header
+    for name, tensor in tensors.items():
+        for piece in tensor if name == "frames" else (tensor,):
+            yield piece.tobytes()
 
 
 def read_windows(path: Path, *, rate_hz: int) -> Windows:
-    """Reads and checks a file. Raises LessonRejected if it is not there, torn, or not what `windows_bytes` writes."""
+    """Reads and checks a file. Raises LessonRejected if it is not there, torn, or not what `windows_pieces` makes."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise LessonRejected(f"{path}: {path.stat().st_size >> 20} MiB, at most {FILE_BYTES_MAX >> 20} are read")

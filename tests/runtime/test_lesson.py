@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -84,9 +85,9 @@ class FullDisk(Disk):
         self._step()
         super().make_directory(path)
 
-    def write(self, path: Path, content: bytes) -> None:
+    def write_pieces(self, path: Path, pieces: Iterable[bytes]) -> None:
         self._step()
-        super().write(path, content)
+        super().write_pieces(path, pieces)
 
     def rename(self, source: Path, target: Path) -> None:
         self._step()

@@ -7,7 +7,7 @@ import pytest
 
 from cavs.runtime.clock import NS_PER_S
 from cavs.runtime.errors import LessonRejected
-from cavs.runtime.lesson_windows import Windows, read_windows, windows_bytes
+from cavs.runtime.lesson_windows import Windows, read_windows, windows_pieces
 
 RATE_HZ = 1000
 
@@ -46,7 +46,7 @@ def test_what_the_piece_does_not_reach_is_silence() -> None:
 def test_a_file_is_read_back_equal(tmp_path: Path, boxes: bool) -> None:
     made = windows(boxes)
     path = tmp_path / "windows.safetensors"
-    path.write_bytes(windows_bytes(made))
+    path.write_bytes(b"".join(windows_pieces(made)))
     read = read_windows(path, rate_hz=RATE_HZ)
     assert np.array_equal(read.frames, made.frames)
     assert np.array_equal(read.t_ns, made.t_ns)
@@ -55,10 +55,27 @@ def test_a_file_is_read_back_equal(tmp_path: Path, boxes: bool) -> None:
     assert (read.boxes is None) is not boxes
 
 
+def test_the_file_is_the_one_that_the_library_would_write() -> None:
+    """But for the order of its header: what the library reads from it is what it would have written."""
+    from safetensors.numpy import load, save
+
+    made = windows(boxes=True)
+    written = load(b"".join(windows_pieces(made)))
+    again = load(save(written))
+    assert set(written) == set(again) == {"frames", "t_ns", "sound", "sound_start_ns", "boxes"}
+    assert all(written[name].dtype == tensor.dtype and np.array_equal(written[name], tensor) for name, tensor in again.items())
+
+
+def test_no_piece_holds_up_the_interpreter() -> None:
+    """A frame or the sound is the largest piece: the live loop waits for no more than a copy of that."""
+    made = windows()
+    assert max(len(piece) for piece in windows_pieces(made)) <= max(made.frames[0].nbytes, made.sound.nbytes, 512)
+
+
 @pytest.mark.parametrize("keep", [0, 5, 300])
 def test_a_torn_file_is_refused(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "windows.safetensors"
-    path.write_bytes(windows_bytes(windows())[:keep])
+    path.write_bytes(b"".join(windows_pieces(windows()))[:keep])
     with pytest.raises(LessonRejected, match="torn or edited"):
         read_windows(path, rate_hz=RATE_HZ)
 
