@@ -4,33 +4,32 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cavs.adapt import evaluate_command, train_command
+from cavs.adapt import evaluate_command, status_command, teach_command, train_command
 from cavs.adapt.bench import bench_command
 from cavs.adapt.data import check_command, compose_command, demo_command
-from cavs.runtime.errors import CavsError
+from cavs.adapt.serve import lesson_commands, serve_command
+from cavs.runtime.command import run_command
 
 DATA_COMMANDS = (compose_command.add_parser, check_command.add_parser, demo_command.add_parser)
 """What stands behind `cavs-adapt data`."""
-COMMANDS = (train_command.add_parser, evaluate_command.add_parser, bench_command.add_parser)
+COMMANDS = (
+    train_command.add_parser,
+    evaluate_command.add_parser,
+    bench_command.add_parser,
+    serve_command.add_parser,
+    teach_command.add_parser,
+    status_command.add_parser,
+    lesson_commands.add_learn,
+    lesson_commands.add_forget,
+    lesson_commands.add_memory,
+)
 """What stands behind `cavs-adapt`, besides `data`."""
-
-EXIT_WORLD = 1
-EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command: 0 when all went well, 1 for what the world did wrong (argparse itself exits with 2)."""
     args = command_parser().parse_args(argv)
-    try:
-        code: int = args.run(args)
-    except CavsError as error:
-        if args.debug:
-            raise
-        print(f"cavs-adapt: {error}", file=sys.stderr)
-        return EXIT_WORLD
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    return code
+    return run_command("cavs-adapt", lambda: args.run(args), debug=args.debug)
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -45,3 +44,7 @@ def command_parser() -> argparse.ArgumentParser:
     for add_parser in COMMANDS:
         add_parser(commands)
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
