@@ -46,12 +46,11 @@ class Proposal:
     record: ProposalRecord
 
 
-def propose(
+def propose(  # noqa: PLR0917  a lesson, and the model that it is given to
     network: Network,
     adapter: Adapter,
     request: LessonRequest,
     windows: Windows,
-    *,
     mask: Mask | None = None,
     lookahead_samples: int = 0,
 ) -> Proposal:
