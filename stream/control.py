@@ -8,13 +8,13 @@ from typing import Any
 
 import msgpack
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 
+from cavs.runtime.clock import MonotonicClock
 from cavs.runtime.control import REQUEST_BYTES_MAX, fits_a_socket
 from cavs.runtime.errors import CavsError, ConfigError, ControlRefused
 from cavs.stream.address import IPC, check_address, clear_for_bind, is_public
 from cavs.stream.control_requests import Request, read_request
-from cavs.stream.keys import load_server_keys
+from cavs.stream.curve_guard import CurveGuard
 
 POLL_MS = 100
 """Also how long stopping takes."""
@@ -49,7 +49,7 @@ class ControlServer:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._context = zmq.Context()
-        self._authenticator: ThreadAuthenticator | None = None
+        self._guard: CurveGuard | None = None
         self._sockets: list[zmq.Socket[bytes]] = []
         self.faults = 0
         """Requests that failed for a fault of ours rather than of the one who asked."""
@@ -79,6 +79,8 @@ class ControlServer:
             *envelope, body = socket.recv_multipart()
             if len(envelope) <= ENVELOPE_PARTS_MAX:
                 socket.send_multipart([*envelope, self._reply(body)])
+        if self._guard is not None:
+            self._guard.step()
 
     def close(self) -> None:
         """Ends the thread after the request it is answering, and frees the addresses. Idempotent."""
@@ -137,20 +139,16 @@ class ControlServer:
         return socket
 
     def _encrypt(self, socket: "zmq.Socket[bytes]", keys: Path) -> None:
-        own = load_server_keys(keys)
-        if self._authenticator is None:
-            self._authenticator = ThreadAuthenticator(self._context)
-            self._authenticator.start()
-            self._authenticator.configure_curve(domain="*", location=own.allowed)
-        socket.curve_publickey, socket.curve_secretkey = own.public, own.secret
-        socket.curve_server = True
+        if self._guard is None:
+            self._guard = CurveGuard(self._context, keys, MonotonicClock())
+        self._guard.protect(socket)
 
     def _close_sockets(self) -> None:
         for socket in self._sockets:
             socket.close(linger=POLL_MS)
-        if self._authenticator is not None:
-            self._authenticator.stop()
-            self._authenticator = None
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
         self._context.term()
 
 

@@ -8,15 +8,14 @@ from pathlib import Path
 from types import TracebackType
 
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 
 from cavs.runtime.clock import NS_PER_MS, Clock
 from cavs.runtime.engine import Prediction
 from cavs.runtime.errors import ConfigError
 from cavs.stream.address import check_address, clear_for_bind, is_public
+from cavs.stream.curve_guard import CurveGuard
 from cavs.stream.header import MAX_NAME, MAX_TEXT, STREAM_NAME, ClassPart, Hello, ModelPart, SoundFormat
 from cavs.stream.items import Window
-from cavs.stream.keys import load_server_keys
 from cavs.stream.masks import HeardClass, Masks, ModelStamp, SoundingObject
 from cavs.stream.payload import DEFAULT_ENCODING, Encoding, MaskPacker
 from cavs.stream.preview import PreviewEncoder
@@ -39,7 +38,7 @@ class Publisher:
 
     bind:    tcp://HOST:PORT (PORT may be *: see `address`) or ipc://PATH.
     stream:  its name in the topics: letters, digits, `.`, `_` and `-`.
-    keys:    directory made by `cavs-stream keys`: encrypts, and lets in only the clients that it allows.
+    keys:    directory made by `cavs-stream keys`: encrypts, and lets in only the clients that it allows at the moment.
     preview: from the first hello on, send pictures and sound to those who subscribe to them; it costs nothing without one.
     lossless: wait for subscribers that are slow (a file read fast), instead of dropping what they do not take.
     Raises ConfigError if the address is taken, cannot be written, or is public and there are no keys.
@@ -81,7 +80,7 @@ class Publisher:
         self.messages_sent = 0
         self.bytes_sent = 0
         self._context = zmq.Context()
-        self._authenticator: ThreadAuthenticator | None = None
+        self._guard: CurveGuard | None = None
         self._socket = self._context.socket(zmq.XPUB)
         try:
             self._set_up(bind, keys)
@@ -204,9 +203,9 @@ class Publisher:
         finally:
             lossless = self._lossless and not self.messages_dropped
             self._socket.close(linger=LOSSLESS_WAIT_MS if lossless else LAST_WORDS_MS)
-            if self._authenticator is not None:
-                self._authenticator.stop()
-                self._authenticator = None
+            if self._guard is not None:
+                self._guard.close()
+                self._guard = None
             self._context.term()
 
     def __enter__(self) -> "Publisher":
@@ -228,15 +227,9 @@ class Publisher:
             options |= {zmq.XPUB_NODROP: 1, zmq.SNDTIMEO: LOSSLESS_WAIT_MS}
         for option, value in options.items():
             self._socket.setsockopt(option, value)
-        if keys is None:
-            return
-        own = load_server_keys(keys)
-        self._authenticator = ThreadAuthenticator(self._context)
-        self._authenticator.start()
-        self._authenticator.configure_curve(domain="*", location=own.allowed)
-        self._socket.curve_publickey = own.public
-        self._socket.curve_secretkey = own.secret
-        self._socket.curve_server = True
+        if keys is not None:
+            self._guard = CurveGuard(self._context, keys, self._clock)
+            self._guard.protect(self._socket)
 
     def _bind(self, bind: str) -> None:
         clear_for_bind(bind)
@@ -263,7 +256,9 @@ class Publisher:
         self.bytes_sent += len(message)
 
     def _read_subscriptions(self) -> None:
-        """Learns who wants pictures, and greets those who wait for a hello."""
+        """Learns who wants pictures, greets those who wait for a hello, cuts off those whose key was taken away."""
+        if self._guard is not None:
+            self._guard.step()
         greet = False
         for _ in range(SUBSCRIPTIONS_PER_CALL):
             try:

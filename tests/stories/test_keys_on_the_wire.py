@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cavs.runtime.clock import MonotonicClock
+from cavs.runtime.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 from cavs.stream.keys import make_keys
 from cavs.stream.publisher import Publisher
 from cavs.stream.subscriber import Subscriber
@@ -14,6 +14,7 @@ from tests.one_window import MODEL, pixels, prediction, thing, window
 LABELS = pixels("....", ".22.", "....")
 WINDOWS = 200
 BETWEEN_WINDOWS_MS = 20
+CUT_OFF_WITHIN_NS = 20 * NS_PER_S
 
 
 @pytest.fixture
@@ -61,6 +62,34 @@ def test_a_client_that_expects_another_server_reads_nothing(publisher: Publisher
     elsewhere = make_keys(tmp_path / "other", "viewer")
     with Subscriber(publisher.address, keys=elsewhere) as subscriber:
         assert windows_until_read(publisher, subscriber, 25) is None
+
+
+def test_a_client_that_is_shut_out_while_the_stream_runs_reads_no_more_and_the_others_go_on(
+    publisher: Publisher, keys: Path
+) -> None:
+    guest = make_keys(keys, "guest")  # made while the stream runs
+    with (
+        Subscriber(publisher.address, keys=guest) as outsider,
+        Subscriber(publisher.address, keys=keys / "clients" / "viewer") as viewer,
+    ):
+        assert windows_until_read(publisher, outsider) is not None
+        assert windows_until_read(publisher, viewer) is not None
+        (keys / "allowed" / "guest.key").unlink()
+        until_cut_off(publisher, outsider)
+        assert windows_until_read(publisher, viewer) is not None
+        assert windows_until_read(publisher, outsider, 25) is None
+        assert windows_until_read(publisher, viewer) is not None
+
+
+def until_cut_off(publisher: Publisher, subscriber: Subscriber) -> None:
+    """Publishes until a whole half second brings nothing; the list is looked at once a second."""
+    clock = MonotonicClock()
+    until_ns = clock.now_ns() + CUT_OFF_WITHIN_NS
+    while clock.now_ns() < until_ns:
+        if windows_until_read(publisher, subscriber, 25) is None:
+            return
+        clock.sleep_ns(BETWEEN_WINDOWS_MS * NS_PER_MS)
+    pytest.fail("it still reads")
 
 
 def test_a_stranger_does_not_disturb_those_who_are_allowed(publisher: Publisher, keys: Path) -> None:
