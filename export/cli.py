@@ -1,7 +1,6 @@
 """The command `cavs-export`: turns a trained network into what the live process runs."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from cavs.export.compare import compare
 from cavs.export.onnx_bundle import check_place, write_bundle
 from cavs.export.plan_command import add_plan_options, tensorrt
 from cavs.export.windows import drawn_windows, video_windows
+from cavs.runtime.command import EXIT_OK, number_from_1, run_command
 from cavs.runtime.disk import sha256_of_file
-from cavs.runtime.errors import CavsError
 
-EXIT_OK, EXIT_WORLD, EXIT_INTERRUPTED = 0, 1, 130
 WINDOWS = 100
 """Windows that torch and engine are compared on."""
 BYTES_PER_MIB = 1 << 20
@@ -27,16 +25,7 @@ BYTES_PER_MIB = 1 << 20
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command: 0 when all went well, 1 for what the world did wrong (argparse itself exits with 2)."""
     args = _parser().parse_args(argv)
-    try:
-        code: int = args.run(args)
-    except CavsError as error:
-        if args.debug:
-            raise
-        print(f"cavs-export: {error}", file=sys.stderr)
-        return EXIT_WORLD
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    return code
+    return run_command("cavs-export", lambda: args.run(args), debug=args.debug)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,11 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     onnx.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="fp16 is for GPUs (default: %(default)s)")
     onnx.add_argument("--classes", metavar="NAME,NAME", help="the classes it shall name (default: all it knows)")
     onnx.add_argument(
-        "--capacity", default=CLASS_CAPACITY, type=_positive, help="rows of the class table (default: %(default)s)"
+        "--capacity", default=CLASS_CAPACITY, type=number_from_1, help="rows of the class table (default: %(default)s)"
     )
     onnx.add_argument("--name", help="name of the bundle (default: that of its directory)")
     onnx.add_argument("--windows", type=Path, metavar="VIDEOS", help="video or folder to compare on (default: drawn scenes)")
-    onnx.add_argument("--count", type=_positive, default=WINDOWS, help="windows to compare on (default: %(default)s)")
+    onnx.add_argument("--count", type=number_from_1, default=WINDOWS, help="windows to compare on (default: %(default)s)")
     plan = commands.add_parser("tensorrt", help="bundle -> the bundle with a plan for the GPU", description=tensorrt.__doc__)
     plan.set_defaults(run=tensorrt)
     add_plan_options(plan)
@@ -63,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     ways = commands.add_parser("compare", help="adapters as inputs, folded and by refit", description=compare.__doc__)
     ways.set_defaults(run=compare)
     add_plan_options(ways)
-    ways.add_argument("--count", type=_positive, default=WINDOWS, help="windows to measure with (default: %(default)s)")
+    ways.add_argument("--count", type=number_from_1, default=WINDOWS, help="windows to measure with (default: %(default)s)")
     ways.add_argument("--out", type=Path, metavar="FILE.md", help="write the table here as well")
     return parser
 
@@ -84,10 +73,3 @@ def _onnx(args: argparse.Namespace) -> int:
     print(f"{args.out}: bundle {bundle.id[:12]}, {len(network.class_names)} classes, {size_mib:.1f} MiB")
     print(f"labels equal torch's on {parity['labels_equal']:.4%} of the pixels of {parity['windows']} windows")
     return EXIT_OK
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
-    return number

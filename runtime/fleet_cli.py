@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from cavs.runtime.clock import MonotonicClock
-from cavs.runtime.command import EXIT_OK, EXIT_WORLD, number_from_1, say
+from cavs.runtime.command import EXIT_OK, EXIT_WORLD, number_from_1, say, terminated_like_interrupted
 from cavs.runtime.fleet_follow import EVERY_S, Follower, Saying, said
 from cavs.runtime.fleet_keys import default_keys_path, distrust, load_signing_key, load_trusted, make_signing_key, trust
 from cavs.runtime.fleet_pull import Puller
@@ -95,15 +95,16 @@ def _follow(store: ModelStore, args: argparse.Namespace, console: Console) -> in
     clock = MonotonicClock()
     follower = Follower(Puller(store, Remote(args.remote), args.keys, clock), clock, args.every)
     try:
-        while True:
-            for saying in follower.step():
-                _report(saying, args, console)
-            follower.wait()
+        with terminated_like_interrupted():
+            while True:
+                for saying in follower.step():
+                    _report(saying, args)
+                follower.wait()
     except KeyboardInterrupt:
         return EXIT_OK
 
 
-def _report(saying: Saying, args: argparse.Namespace, console: Console) -> None:
+def _report(saying: Saying, args: argparse.Namespace) -> None:
     """One line a saying, at once: a supervisor's log shows it when it happens."""
     if args.json:
         taken = saying.taken

@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from cavs.runtime.errors import CavsError, ConfigError
+from cavs.runtime.command import run_command
+from cavs.runtime.errors import ConfigError
 from cavs.stream.settings import DEFAULT_BIND, StreamSettings, read_settings, settings_from
 from cavs.stream.source import CAPTURE_THREAD
 
@@ -90,7 +91,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--store", type=Path, metavar="DIR", help="a model store whose current version is followed while running"
     )
-    model.add_argument("--engine", choices=["auto", "onnx", "tensorrt", "rtx"], help="default auto: says what it chose and why")
+    model.add_argument(
+        "--engine",
+        choices=["auto", "onnx", "tensorrt", "rtx", "rtx-ort"],
+        help="default auto: a plan for the GPU if the bundle has one, else onnx; says what it chose and why",
+    )
     model.add_argument("--threads", type=int, metavar="N", help="engine threads, default 2; 1 is better when a core is busy")
     model.add_argument(
         "--sound-threshold",
@@ -160,19 +165,15 @@ def _run(argv: list[str]) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point. 0 done, 1 the world failed (one line), 2 wrong use."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        if argv and argv[0] in COMMANDS:
-            module, _ = COMMANDS[argv[0]]
-            return int(importlib.import_module(module).main(argv[1:]))
-        return _run(argv)
-    except CavsError as error:
-        if "--debug" in argv:
-            raise
-        print(f"cavs-stream: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        return 1
+    words = sys.argv[1:] if argv is None else argv
+    return run_command("cavs-stream", lambda: _run_or_beside(words), debug="--debug" in words)
+
+
+def _run_or_beside(argv: list[str]) -> int:
+    if argv and argv[0] in COMMANDS:
+        module, _ = COMMANDS[argv[0]]
+        return int(importlib.import_module(module).main(argv[1:]))
+    return _run(argv)
 
 
 def command() -> NoReturn:

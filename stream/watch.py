@@ -1,21 +1,18 @@
 """cavs-stream watch: a running stream as a line a second, a video with sound, a picture, or pictures in the terminal."""
 
 import argparse
-import contextlib
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import cv2
 
 from cavs.runtime.clock import NS_PER_S, Clock, MonotonicClock
+from cavs.runtime.command import terminated_like_interrupted
+from cavs.runtime.terminal import CLEAR, can_draw, draw
 from cavs.stream.film import Film
 from cavs.stream.overlay import Picture
 from cavs.stream.settings import DEFAULT_BIND
 from cavs.stream.subscriber import StreamSilent, Subscriber
-from cavs.runtime.terminal import CLEAR, can_draw, draw
 from cavs.stream.viewer import Viewer, WatchError
 from cavs.stream.wire import EVENT, FRAME, HELLO, MASKS
 
@@ -112,7 +109,7 @@ def main(argv: list[str]) -> int:
         film = Film(args.save) if args.save else None
         viewer = Viewer(clock, film=film, show=screen.show if screen else None, keep=args.snapshot is not None)
         try:
-            with _terminated_like_interrupted():
+            with terminated_like_interrupted():  # what was asked for is saved
                 _follow(viewer, subscriber, Limit(args, clock), screen)
         except KeyboardInterrupt:
             interrupted = True
@@ -126,21 +123,6 @@ def main(argv: list[str]) -> int:
         _say(viewer.line(subscriber.missed, closing=True), None)
     _report(viewer, film, args.snapshot)
     return 0
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends watching as Ctrl-C does: what was asked for is saved. So does SIGINT where a shell had it ignored (`&`)."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _follow(viewer: Viewer, subscriber: Subscriber, limit: Limit, screen: TerminalScreen | None) -> None:
