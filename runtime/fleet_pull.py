@@ -144,9 +144,10 @@ class Puller:
         )
 
     def _commit(self, model: FetchedModel) -> int:
-        version = self._store.commit(model.adapter, self._store.add_bundle(model.bundle.root))
-        self._folder.clear_incoming()
-        return version
+        try:
+            return self._store.commit(model.adapter, self._store.add_bundle(model.bundle.root))
+        finally:  # also where the disk is full: what was fetched must not keep it full
+            self._folder.clear_incoming()
 
     def _use(self, version: int) -> int:
         pointer = self._store.pointer()

@@ -18,19 +18,6 @@ from tests.fleet import Robot, make_robot
 from tests.tiny_bundle import adapter_with, red_green_swapped
 
 
-@pytest.fixture
-def share(tmp_path: Path) -> Path:
-    (tmp_path / "share").mkdir()
-    return tmp_path / "share"
-
-
-@pytest.fixture
-def robot(tmp_path: Path, share: Path, tiny_bundle: Bundle) -> Robot:
-    made = make_robot(tmp_path / "robot-1", f"file://{share}")
-    made.learn(tiny_bundle)
-    return made
-
-
 class CutOff(Remote):
     """A network that breaks off after so many contents."""
 
@@ -45,115 +32,115 @@ class CutOff(Remote):
         super().write_file(entry, source)
 
 
-def releases_of(robot: Robot) -> dict[int, Release]:
-    remote, key = Remote(robot.remote), load_signing_key(robot.keys)
+def releases_of(learner: Robot) -> dict[int, Release]:
+    remote, key = Remote(learner.remote), load_signing_key(learner.keys)
     numbers = remote.release_numbers()
     return {number: open_release(remote.read_release(number, 10**6), number, (key.public("r"),))[0] for number in numbers}
 
 
-def test_a_version_becomes_release_1_with_all_its_files(robot: Robot, share: Path, tiny_bundle: Bundle) -> None:
-    pushed = robot.push()
-    release = releases_of(robot)[1]
+def test_a_version_becomes_release_1_with_all_its_files(learner: Robot, share: Path, tiny_bundle: Bundle) -> None:
+    pushed = learner.push()
+    release = releases_of(learner)[1]
     assert (pushed.number, pushed.version, pushed.is_new, pushed.files_sent) == (1, 1, True, 3)
     assert pushed.bytes_sent == sum(file.size_bytes for file in release.bundle_files)
     assert (release.bundle_id, release.adapter_files) == (tiny_bundle.id, ())
     assert {path.name for path in (share / "files").iterdir()} == {file.sha256 for file in release.bundle_files}
 
 
-def test_what_lies_there_is_not_sent_again(robot: Robot, tiny_bundle: Bundle) -> None:
-    robot.push()
-    assert robot.push() == robot.push()
-    assert not robot.push().is_new
-    robot.learn(tiny_bundle, red_green_swapped(tiny_bundle))
-    pushed = robot.push()
+def test_what_lies_there_is_not_sent_again(learner: Robot, tiny_bundle: Bundle) -> None:
+    learner.push()
+    assert learner.push() == learner.push()
+    assert not learner.push().is_new
+    learner.learn(tiny_bundle, red_green_swapped(tiny_bundle))
+    pushed = learner.push()
     assert (pushed.number, pushed.files_sent) == (2, 2)  # the adapter's
 
 
-def test_an_older_version_is_pushed_under_a_new_number(robot: Robot, tiny_bundle: Bundle) -> None:
-    robot.push()
-    robot.learn(tiny_bundle, red_green_swapped(tiny_bundle))
-    robot.push()
-    assert robot.push(1).number == 3
-    releases = releases_of(robot)
+def test_an_older_version_is_pushed_under_a_new_number(learner: Robot, tiny_bundle: Bundle) -> None:
+    learner.push()
+    learner.learn(tiny_bundle, red_green_swapped(tiny_bundle))
+    learner.push()
+    assert learner.push(1).number == 3
+    releases = releases_of(learner)
     assert releases[3].model == releases[1].model != releases[2].model
 
 
-def test_a_push_that_broke_off_shows_nothing_and_is_completed_later(robot: Robot) -> None:
-    remote, key = CutOff(robot.remote, writes=2), load_signing_key(robot.keys)
+def test_a_push_that_broke_off_shows_nothing_and_is_completed_later(learner: Robot) -> None:
+    remote, key = CutOff(learner.remote, writes=2), load_signing_key(learner.keys)
     with pytest.raises(RemoteAway, match="cut off"):
-        Pusher(robot.store, remote, key, (), ManualClock()).push()
+        Pusher(learner.store, remote, key, (), ManualClock()).push()
     assert remote.release_numbers() == ()
-    assert robot.push().files_sent == 1
+    assert learner.push().files_sent == 1
 
 
-def test_a_damaged_content_is_mended_by_again(robot: Robot, share: Path) -> None:
-    robot.push()
+def test_a_damaged_content_is_mended_by_again(learner: Robot, share: Path) -> None:
+    learner.push()
     damaged = next((share / "files").iterdir())
     damaged.write_bytes(bytes(damaged.stat().st_size))
-    assert robot.push(again=True).files_sent == 3
-    remote, release = Remote(robot.remote), releases_of(robot)[2]
+    assert learner.push(again=True).files_sent == 3
+    remote, release = Remote(learner.remote), releases_of(learner)[2]
     assert all(len(b"".join(remote.pieces(file))) == file.size_bytes for file in release.bundle_files)
 
 
 def test_two_robots_push_to_one_place_and_neither_overwrites_the_other(
-    robot: Robot, tmp_path: Path, tiny_bundle: Bundle, share: Path
+    learner: Robot, tmp_path: Path, tiny_bundle: Bundle, share: Path
 ) -> None:
-    other = make_robot(tmp_path / "robot-2", robot.remote).trust(robot)
-    robot.trust(other)
+    other = make_robot(tmp_path / "robot-2", learner.remote).trust(learner)
+    learner.trust(other)
     other.learn(tiny_bundle, red_green_swapped(tiny_bundle))
-    assert (robot.push().number, other.push().number) == (1, 2)
+    assert (learner.push().number, other.push().number) == (1, 2)
     assert not other.push().is_new
-    assert robot.push().number == 3  # the newest is the other's model
+    assert learner.push().number == 3  # the newest is the other's model
 
 
-def test_pushes_at_the_same_moment_get_numbers_of_their_own(robot: Robot, tmp_path: Path, tiny_bundle: Bundle) -> None:
-    others = [make_robot(tmp_path / f"robot-{index}", robot.remote) for index in range(2, 5)]
+def test_pushes_at_the_same_moment_get_numbers_of_their_own(learner: Robot, tmp_path: Path, tiny_bundle: Bundle) -> None:
+    others = [make_robot(tmp_path / f"robot-{index}", learner.remote) for index in range(2, 5)]
     for index, other in enumerate(others):
         other.learn(tiny_bundle, adapter_with(tiny_bundle, {"thresholds": (0.3, 0.5 + index / 10)}))
     with ThreadPoolExecutor() as pool:
-        numbers = [pushed.number for pushed in pool.map(lambda one: one.push(), (robot, *others))]
+        numbers = [pushed.number for pushed in pool.map(lambda one: one.push(), (learner, *others))]
     assert sorted(numbers) == [1, 2, 3, 4]
 
 
-def test_numbers_go_on_where_releases_were_taken_away(robot: Robot, share: Path, tiny_bundle: Bundle) -> None:
-    robot.push()
+def test_numbers_go_on_where_releases_were_taken_away(learner: Robot, share: Path, tiny_bundle: Bundle) -> None:
+    learner.push()
     (share / "releases" / "000000001.json").unlink()
-    assert robot.push().number == 2
+    assert learner.push().number == 2
 
 
-def test_a_number_that_a_stranger_took_is_passed_over(robot: Robot, share: Path) -> None:
+def test_a_number_that_a_stranger_took_is_passed_over(learner: Robot, share: Path) -> None:
     (share / "releases").mkdir()
     (share / "releases" / "000000001.json").write_text("junk")
     (share / "releases" / "999999999.json").write_text("junk")
-    assert robot.push().number == 2
+    assert learner.push().number == 2
 
 
-def test_a_place_full_of_strangers_is_said(robot: Robot, share: Path) -> None:
+def test_a_place_full_of_strangers_is_said(learner: Robot, share: Path) -> None:
     (share / "releases").mkdir()
     for number in range(1, LOOKED_AT_MAX + 2):
         (share / "releases" / f"{number:09}.json").write_text("junk")
     with pytest.raises(FleetError, match="none of the 100 highest releases is signed by this machine or a key that it trusts"):
-        robot.push()
+        learner.push()
 
 
-def test_compiled_plans_of_this_machine_stay_here(robot: Robot, share: Path, tiny_bundle: Bundle) -> None:
-    robot.push()
-    manifest = next(file for file in releases_of(robot)[1].bundle_files if file.name == "manifest.json")
+def test_compiled_plans_of_this_machine_stay_here(learner: Robot, share: Path, tiny_bundle: Bundle) -> None:
+    learner.push()
+    manifest = next(file for file in releases_of(learner)[1].bundle_files if file.name == "manifest.json")
     assert json.loads((share / "files" / manifest.sha256).read_text())["plans"] == []
 
 
-def test_a_version_in_quarantine_or_none_at_all_is_not_pushed(robot: Robot, tmp_path: Path, tiny_bundle: Bundle) -> None:
-    robot.learn(tiny_bundle, red_green_swapped(tiny_bundle))
-    robot.store.quarantine(1, "deaf")
+def test_a_version_in_quarantine_or_none_at_all_is_not_pushed(learner: Robot, tmp_path: Path, tiny_bundle: Bundle) -> None:
+    learner.learn(tiny_bundle, red_green_swapped(tiny_bundle))
+    learner.store.quarantine(1, "deaf")
     with pytest.raises(StoreError, match="in quarantine: deaf"):
-        robot.push(1)
+        learner.push(1)
     with pytest.raises(StoreError, match="is not a model store"):
-        make_robot(tmp_path / "empty", robot.remote).push()
-    assert Remote(robot.remote).release_numbers() == ()
+        make_robot(tmp_path / "empty", learner.remote).push()
+    assert Remote(learner.remote).release_numbers() == ()
 
 
-def test_a_store_without_a_current_version_is_said(robot: Robot, tmp_path: Path, tiny_bundle: Bundle) -> None:
-    fresh = make_robot(tmp_path / "fresh", robot.remote)
+def test_a_store_without_a_current_version_is_said(learner: Robot, tmp_path: Path, tiny_bundle: Bundle) -> None:
+    fresh = make_robot(tmp_path / "fresh", learner.remote)
     fresh.store.add_bundle(tiny_bundle.root)
     with pytest.raises(StoreError, match="no current version to push; choose one with: --version N"):
         fresh.push()
