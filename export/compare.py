@@ -3,7 +3,7 @@
 import argparse
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def compare(args: argparse.Namespace) -> int:
     bundle = read_bundle(args.bundle or default_bundle_path())
     windows = list(bundle_windows(bundle, args.count))
     terminal = Console(stderr=True)
-    with terminal.status("measuring"), tempfile.TemporaryDirectory(prefix="cavs-compare-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="cavs-compare-") as scratch:
         copy = Path(scratch) / "bundle"
         shutil.copytree(bundle.root, copy)
         rows = list(_rows(read_bundle(copy), options, library, windows, terminal))
@@ -92,41 +92,35 @@ def table(rows: list[Row], about: str) -> str:
 
 def _rows(bundle: Bundle, options: PlanOptions, library: Library, windows: list[Window], terminal: Console) -> Iterator[Row]:
     clock, other = MonotonicClock(), _other_adapter(bundle)
-    onnx_row, expected = _engine_row(
-        "onnx CPU, inputs", lambda: OnnxEngine(bundle, threads=THREADS), other, windows, clock, None
-    )
+    onnx_row, expected = _engine_row("onnx CPU, inputs", OnnxEngine(bundle, threads=THREADS), other, windows, clock)
     yield replace(onnx_row, size_mib=bundle.graph_path.stat().st_size / BYTES_PER_MIB)
     yield _folded_on_cpu(bundle, other, windows, clock, expected)
     for refit in (False, True):
-        chosen = replace(options, refit=refit)
-        with terminal.status("starting the builder") as status:
-            built = build_plan(bundle, chosen, library, clock, lambda said: status.update(progress_text(said)))
-        way = f"{library.name}, {'refit' if refit else 'inputs'}, {built.entry.precision}"
-        row = Row(way, built.seconds, built.entry.file.size_bytes / BYTES_PER_MIB)
-        alone = _only(built.bundle, built.entry.file.name)
+        chosen, way = replace(options, refit=refit), f"{library.name}, {'refit' if refit else 'inputs'}"
+        row = Row(way)
         try:
-            measured, _ = _engine_row(
-                way, lambda alone=alone: open_engine(alone, library.name)[0], other, windows, clock, expected=expected
-            )
-        except EngineError as error:
-            terminal.print(f"{way}: built, not run: {error}", highlight=False)
-            yield row
-        else:
-            yield replace(measured, build_s=row.build_s, size_mib=row.size_mib)
+            with terminal.status("starting the builder") as status:
+                built = build_plan(bundle, chosen, library, clock, lambda said: status.update(progress_text(said)))
+            row = replace(row, build_s=built.seconds, size_mib=built.entry.file.size_bytes / BYTES_PER_MIB)
+            engine, _ = open_engine(_only(built.bundle, built.entry.file.name), library.name)
+            measured, _ = _engine_row(way, engine, other, windows, clock, expected=expected)
+            row = replace(measured, build_s=row.build_s, size_mib=row.size_mib)
+        except (EngineError, ExportError) as error:
+            terminal.print(f"{way}: not {'measured' if row.build_s else 'built'}: {error}", highlight=False)
+        yield row
     yield _folded_plan(bundle, options, library, clock)
 
 
 def _engine_row(
     way: str,
-    opened: Callable[[], Engine],
+    engine: Engine,
     other: Adapter,
     windows: list[Window],
     clock: Clock,
     *,
     expected: Labels | None = None,
 ) -> tuple[Row, Labels]:
-    """Opens an engine, exchanges its adapter for another, and runs the windows with that."""
-    engine = opened()
+    """Exchanges an engine's adapter for another, runs the windows with that, and closes the engine."""
     try:
         first = engine.prepare(default_adapter(engine.bundle))
         engine.run(windows[0].frame, windows[0].sound, first)
@@ -167,7 +161,7 @@ def _folded_on_cpu(bundle: Bundle, other: Adapter, windows: list[Window], clock:
 
 def _folded_plan(bundle: Bundle, options: PlanOptions, library: Library, clock: Clock) -> Row:
     """A plan with the adapter in its weights: what a consolidation builds. Its exchange takes the build, and a start on top."""
-    _, folded, precision = plan_graph(bundle, replace(options, refit=True))
+    _, folded, _ = plan_graph(bundle, replace(options, refit=True))
     if folded is None:
         raise ValueError("a graph for refit was asked for")
     graph = with_adapter(folded, default_adapter(bundle).tensors)
@@ -175,7 +169,7 @@ def _folded_plan(bundle: Bundle, options: PlanOptions, library: Library, clock: 
         done = compile_graph(graph, Path(scratch), options, library, clock)
         check_built(bundle, done, lora=False)
         size_mib = (Path(scratch) / PLAN_FILE).stat().st_size / BYTES_PER_MIB
-    return Row(f"{library.name}, folded, {precision}", done["seconds"], size_mib, exchange_ms=done["seconds"] * 1000)
+    return Row(f"{library.name}, folded", done["seconds"], size_mib, exchange_ms=done["seconds"] * 1000)
 
 
 def _other_adapter(bundle: Bundle) -> Adapter:

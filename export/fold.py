@@ -5,6 +5,7 @@ LoRA (arXiv 2106.09685), section 4.1: `W + B A` computes what `W` and the pair b
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from cavs.runtime.errors import ExportError
 from cavs.runtime.manifest import AdapterSlots, RefitWeight
 from cavs.runtime.tensorrt_refit import folded_weights
 
-_DTYPES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+_DTYPES: dict[int, Literal["float32", "float16"]] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def bundle_windows(bundle: Bundle, count: int) -> Iterator[Window]:
     config = NetworkConfig.model_construct(  # only sizes are read of it, and a bundle may be of another network than ours
         frame_height_px=frame.height_px,
         frame_width_px=frame.width_px,
-        sound_rate_hz=sound.rate_hz,
+        sound_rate_hz=sound.rate_hz,  # type: ignore[arg-type]
         sound_samples=sound.samples,
     )
     return drawn_windows(config, count)

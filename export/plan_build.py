@@ -25,10 +25,11 @@ from cavs.export.plan_child import Order
 from cavs.runtime import contract
 from cavs.runtime.bundle import Bundle
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, Clock
-from cavs.runtime.errors import ExportError
+from cavs.runtime.errors import EngineError, ExportError
 from cavs.runtime.manifest import PlanEntry, TensorSpec
 from cavs.runtime.plan import machine_key, private_directory
 from cavs.runtime.plan_store import add_plan, building, plan_file
+from cavs.runtime.tensorrt_cuda import Cuda
 from cavs.runtime.tensorrt_versions import ENGINE_NAMES, Library, Target
 
 Precision = Literal["fp16", "fp32"]
@@ -70,6 +71,8 @@ def build_plan(bundle: Bundle, options: PlanOptions, library: Library, clock: Cl
     Raises ExportError if the build fails, takes too long, is killed, or gives something else than the bundle's graph, and
     PlanRejected if the bundle cannot be written to; it lists what it listed before then.
     """
+    if options.refit:
+        check_refit(options)
     graph, folded, precision = plan_graph(bundle, options)
     with building(bundle) as files:
         done = compile_graph(graph, files, options, library, clock, refit=folded, hear=hear)
@@ -78,6 +81,17 @@ def build_plan(bundle: Bundle, options: PlanOptions, library: Library, clock: Cl
         entry = _entry(files / PLAN_FILE, base, done, precision=precision, target=options.target, folded=folded)
         bundle = add_plan(bundle, entry, files / PLAN_FILE, base, key=machine_key())
     return Built(bundle, entry, done["seconds"], done["layers"])
+
+
+def check_refit(options: PlanOptions) -> None:
+    """Raises ExportError without a GPU: TensorRT for RTX 1.7.1 builds without one only what cannot be refitted."""
+    try:
+        Cuda().device_sm()
+    except EngineError as error:
+        raise ExportError(
+            f"{ENGINE_NAMES[options.target]}: a plan for refit is built on a GPU ({error}); "
+            "build it where one is, or without --refit"
+        ) from error
 
 
 def compile_graph(

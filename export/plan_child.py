@@ -64,7 +64,7 @@ def _build(order: Order) -> dict[str, Any]:
     heard: list[str] = []
     logger = make_logger(library, lambda severity, text: heard.append(text) if text.startswith(LAYERS_MESSAGE) else None)
     builder = library.module.Builder(logger)
-    network = _parsed(library, builder, logger, order)
+    network = parsed(library, builder, logger, order)
     config = _configured(library, builder, order)
     begun_ns = clock.now_ns()
     plan = builder.build_serialized_network(network, config)
@@ -85,8 +85,8 @@ def _build(order: Order) -> dict[str, Any]:
     }
 
 
-def _parsed(library: Library, builder: Any, logger: Any, order: Order) -> Any:
-    """The graph as a strongly typed network: the precision of each layer is the graph's."""
+def parsed(library: Library, builder: Any, logger: Any, order: Order) -> Any:
+    """The graph as a strongly typed network (INetworkDefinition): the precision of each layer is the graph's."""
     flag = library.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED
     network = builder.create_network(1 << int(flag))
     parser = library.module.OnnxParser(network, logger)

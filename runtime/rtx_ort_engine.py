@@ -20,6 +20,8 @@ LIBRARY_NAME = "cavs-rtx"
 """Under which the plugin is registered in this process, once."""
 
 _registering = threading.Lock()
+_PLUGIN_ERRORS: tuple[type[Exception], ...] = (AttributeError, *ORT_ERRORS)
+"""AttributeError: an ONNX Runtime that is older than plugins."""
 
 
 class RtxOrtEngine(OnnxEngine):
@@ -58,7 +60,7 @@ def rtx_devices() -> list[Any]:
             if not (found := _devices_of(name)):
                 onnxruntime.register_execution_provider_library(LIBRARY_NAME, plugin.get_library_path())
                 found = _devices_of(name)
-    except (AttributeError, *ORT_ERRORS) as error:  # AttributeError: an ONNX Runtime older than plugins
+    except _PLUGIN_ERRORS as error:
         raise EngineError(
             f"engine rtx-ort: {one_line(error)}; it needs the driver of an NVIDIA GPU and a new onnxruntime"
         ) from error

@@ -80,7 +80,8 @@ class Library:
 
     def dtype_name(self, dtype: Any) -> str:
         """A tensor's dtype as the manifest writes it."""
-        return {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16"}.get(dtype.name, dtype.name.lower())
+        name = str(dtype.name)
+        return {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16"}.get(name, name.lower())
 
 
 def differences(target: Target, version: str) -> Differences:

@@ -1,4 +1,4 @@
-"""A plan is built by a process of its own: what the real builder of TensorRT for RTX makes, without a GPU, and all that can go wrong."""
+"""A plan is built by a process of its own: what the real builder makes of it without a GPU, and all that can go wrong."""
 
 import shutil
 from pathlib import Path
@@ -18,6 +18,7 @@ from tests.runtime.simulated_gpu import SimulatedGpu
 from tests.runtime.test_tensorrt_versions import RTX_HERE
 
 needs_builder = pytest.mark.skipif(not RTX_HERE, reason="needs TensorRT for RTX: pip install 'cavs-stream[rtx]'")
+no_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="a GPU is here")
 LIBRARY = SimulatedGpu("rtx-1.7").library
 """The version the plans are for, where nothing is built."""
 
@@ -53,16 +54,10 @@ def test_one_plan_for_several_gpus_reads_every_input_of_the_bundle(small_bundle:
         trusted_plan(made.bundle, library, Device("120", plan.cuda_version, None), key=machine_key())
 
 
-@needs_builder
-def test_a_plan_for_refit_in_half_precision_knows_its_weights_and_their_base(small_bundle: Bundle, tmp_path: Path) -> None:
-    bundle = copied(small_bundle, tmp_path / "bundle")
-    made = built(bundle, sm=("86",), precision="fp16", refit=True)
-    (plan,) = read_bundle(bundle.root).manifest.plans
-    assert (plan.form, plan.precision) == ("refit", "fp16")
-    assert len(plan.refit) == sum(slot.name.endswith(".B") for slot in small_bundle.manifest.adapter.slots)
-    assert plan.base is not None
-    assert "Name: lora." not in made.layers
-    assert (bundle.root / plan.base.name).stat().st_mode & 0o022 == 0
+@no_gpu
+def test_a_plan_for_refit_needs_a_gpu_and_says_so_before_it_begins(tiny_bundle: Bundle) -> None:
+    with pytest.raises(ExportError, match=r"rtx: a plan for refit is built on a GPU \(.*\); build it where one is"):
+        build_plan(tiny_bundle, PlanOptions("rtx", sm=("86",), refit=True), LIBRARY, MonotonicClock())
 
 
 @needs_builder
@@ -77,7 +72,7 @@ def test_a_gpu_that_the_builder_does_not_know_is_named(tiny_bundle: Bundle, tmp_
 def test_a_builder_that_is_killed_leaves_the_last_good_plan(tiny_bundle: Bundle, tmp_path: Path) -> None:
     bundle = built(copied(tiny_bundle, tmp_path / "bundle"), sm=("86",)).bundle
     before = {path.name: path.read_bytes() for path in bundle.root.iterdir()}
-    scores = []
+    scores: list[int] = []
 
     def kill(said: dict[str, Any]) -> None:
         (child,) = psutil.Process().children()
@@ -112,8 +107,8 @@ def test_a_full_plan_of_a_halved_bundle_is_not_invented(small_bundle: Bundle, tm
         build_plan(half, PlanOptions("rtx", precision="fp32", sm=("86",)), LIBRARY, MonotonicClock())
 
 
+@no_gpu
 @needs_builder
-@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="a GPU is here")
 def test_a_real_plan_is_deserialised_up_to_the_missing_gpu(tiny_bundle: Bundle, tmp_path: Path) -> None:
     from cavs.runtime.tensorrt_engine import TensorRtEngine
 

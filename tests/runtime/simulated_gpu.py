@@ -233,7 +233,7 @@ def _doubles(runtime: SimulatedRuntime) -> dict[str, type]:
             return len(self._io)
 
         def get_tensor_name(self, index: int) -> str:
-            return list(self._io)[index]
+            return str(list(self._io)[index])
 
         def get_tensor_mode(self, name: str) -> Any:
             return getattr(self._module.TensorIOMode, self._io[name][0])
@@ -322,7 +322,8 @@ def _doubles(runtime: SimulatedRuntime) -> dict[str, type]:
         _module: Any
 
         def __init__(self, engine: Any, logger: Any) -> None:
-            self._engine, self._given = engine, {}
+            self._engine = engine
+            self._given: dict[str, Any] = {}
 
         def get_all_weights(self) -> list[str]:
             return list(self._engine._refittable)

@@ -70,7 +70,7 @@ def test_an_added_plan_is_trusted_and_the_bundle_stays_the_same_bundle(scratch_b
 def test_a_plan_for_another_machine_is_refused_with_the_command_that_builds_one(
     scratch_bundle: Bundle, changes: dict[str, object], device: Device, reason: str
 ) -> None:
-    bundle = added(scratch_bundle, **changes)
+    bundle = added(scratch_bundle, b"native code", **changes)
     command = f"build it here: cavs-export tensorrt {bundle.root} --target rtx --sm 86"
     with pytest.raises(PlanRejected, match=f"{reason}.*{command}"):
         trusted_plan(bundle, LIBRARY, device, key=KEY)
