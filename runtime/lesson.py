@@ -208,6 +208,10 @@ class Lessons:
         except OSError as error:
             raise LessonRejected(f"{self.path}: {error.strerror}; a directory that can be read was expected") from error
 
+    def open(self) -> tuple[str, ...]:
+        """Those that have not ended, oldest first."""
+        return tuple(lesson for lesson in self.ids() if not (self.path / lesson / OUTCOME_FILE).exists())
+
     def write(self, request: LessonRequest, windows: Windows | None = None, mask: bytes | None = None) -> Path:
         """Puts a lesson in place, whole. mask: a PNG. Raises LessonRejected if the disk refuses; nothing is left then."""
         home = self.directory(request.id)

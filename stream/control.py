@@ -116,6 +116,8 @@ class ControlServer:
                 f"--control {address} can be reached by other machines, so it needs keys: cavs-stream keys --out DIR, then "
                 "--keys DIR"
             )
+        if address.startswith(f"{IPC}@"):
+            raise ConfigError(f"--control {address}: every user of this machine could open it; give ipc://PATH")
         if not fits_a_socket(address):
             raise ConfigError(f"{address}: longer than the path of a socket may be; give another --control")
         clear_for_bind(address, option="--control")
@@ -134,7 +136,7 @@ class ControlServer:
         except BaseException:
             socket.close()
             raise
-        if address.startswith(f"{IPC}/"):
+        if address.startswith(IPC):
             os.chmod(address.removeprefix(IPC), 0o600)
         return socket
 

@@ -32,6 +32,8 @@ from cavs.stream.said import WAITING_MAX, Said
 
 Answer = dict[str, Any]
 LESSONS_TOLD = 10
+LESSONS_OPEN_MAX = 20
+"""A client that teaches again and again must not fill the disk: 20 MiB each."""
 PREVIEW_BYTES_MAX = 32 << 20
 
 
@@ -161,7 +163,9 @@ class Answers:
         sounding: bool = True,
         mask: bytes | None = None,
     ) -> Answer:
-        source = self._stream.recent.held(None).source
+        lessons, source = Lessons(store), self._stream.recent.held(None).source
+        if len(lessons.open()) >= LESSONS_OPEN_MAX:
+            raise ControlRefused(f"{LESSONS_OPEN_MAX} lessons wait already; does a learner run? see: cavs-adapt status")
         model, wall_ns = self._stream.slot.model, wall_now_ns()
         lesson = LessonRequest.model_validate(
             {
@@ -177,7 +181,7 @@ class Answers:
                 "rate_hz": windows.rate_hz,
             }
         )
-        Lessons(store).write(lesson, windows, mask)
+        lessons.write(lesson, windows, mask)
         seconds = (int(windows.t_ns[-1]) - int(windows.t_ns[0])) / 1e9
         return {"lesson": lesson.id, "windows": len(windows), "seconds": round(seconds, 3), "learner": self._learner()}
 

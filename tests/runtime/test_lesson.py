@@ -126,7 +126,9 @@ def test_a_lesson_goes_from_proposal_to_outcome(tmp_path: Path) -> None:
     assert proposal is not None
     assert (proposal.kept, proposal.dropped) == (1, {"silent": 1})
     lessons.decide(asked.id, Decision(accept=True, by="me", wall_ns=WALL_NS))
+    assert lessons.open() == (asked.id,)
     lessons.finish(asked.id, Outcome(state="live", version=2))
+    assert lessons.open() == ()
     decision, outcome = lessons.decision(asked.id), lessons.outcome(asked.id)
     assert decision is not None
     assert decision.accept

@@ -42,7 +42,7 @@ sys.exit(run(settings_of(run_parser().parse_args(sys.argv[1:])), learner=lambda 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seconds=60.0, fps=15, sounding_s=(0.0, 60.0))
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seconds=60.0, fps=10, sounding_s=(0.0, 60.0))
 
 
 @pytest.fixture

@@ -116,6 +116,7 @@ def test_with_keys_only_allowed_clients_are_answered_on_tcp(tmp_path: Path) -> N
     ("address", "says"),
     [
         ("tcp://0.0.0.0:5599", "needs keys: cavs-stream keys"),
+        ("ipc://@kitchen", "every user of this machine could open it"),
         ("kitchen", "tcp://HOST:PORT or ipc://PATH expected"),
         ("ipc:///nowhere/control.sock", "directory /nowhere does not exist; make it or choose another --control"),
         (f"ipc:///tmp/{'x' * 110}", "longer than the path of a socket may be"),

@@ -12,12 +12,12 @@ from cavs.runtime.adapter import default_adapter
 from cavs.runtime.bundle import Bundle
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, ManualClock
 from cavs.runtime.errors import CavsError
-from cavs.runtime.lesson import Decision, Hint, Lessons, ProposalRecord, WindowVerdict
+from cavs.runtime.lesson import Decision, Hint, Lessons, Outcome, ProposalRecord, WindowVerdict
 from cavs.runtime.manifest import to_json
 from cavs.runtime.onnx_engine import OnnxEngine
 from cavs.runtime.slot import Slot
 from cavs.runtime.store import ModelStore
-from cavs.stream.control_answers import Answers, Stream
+from cavs.stream.control_answers import LESSONS_OPEN_MAX, Answers, Stream
 from cavs.stream.control_requests import read_request
 from cavs.stream.counters import Counters
 from cavs.stream.header import SoundFormat
@@ -142,10 +142,18 @@ def test_what_cannot_be_taught_is_one_line_and_nothing_is_written(rig: Rig, stor
     assert Lessons(store.path).ids() == ()
 
 
-def test_a_store_that_cannot_be_written_is_one_line(rig: Rig, store: ModelStore) -> None:
+def test_a_store_that_cannot_take_lessons_is_one_line(rig: Rig, store: ModelStore) -> None:
     rig.see(5)
     (store.path / "lessons").write_text("in the way")
-    assert "the lesson cannot be written" in rig.refusal("teach", name="kettle")
+    assert "a directory that can be read was expected" in rig.refusal("teach", name="kettle")
+
+
+def test_lessons_that_nobody_learns_do_not_fill_the_disk(rig: Rig, store: ModelStore) -> None:
+    rig.see(2)
+    lessons = [rig.ask("teach", name="kettle")["lesson"] for _ in range(LESSONS_OPEN_MAX)]
+    assert "20 lessons wait already; does a learner run?" in rig.refusal("teach", name="kettle")
+    Lessons(store.path).finish(lessons[0], Outcome(state="rejected"))
+    rig.ask("teach", name="kettle")
 
 
 def test_without_a_store_nothing_can_be_taught(tiny_bundle: Bundle) -> None:
