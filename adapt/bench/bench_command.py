@@ -36,6 +36,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--later-rate", type=float, metavar="R", help="of later tasks (default: --rate)")
     common = "epochs of plain training on the first task that all methods share, for a network that is not trained yet"
     parser.add_argument("--common", type=int, default=0, metavar="N", help=f"{common} (default: %(default)s)")
+    parser.add_argument("--head", choices=("network", "lean"), default="network", help="what learns (default: %(default)s)")
     parser.add_argument("--no-conditioning", dest="conditioning", action="store_false", help="ablation: network without it")
     parser.add_argument("--scored", choices=("test", "val"), default="test", help="split; val while you still choose")
     parser.add_argument("--out", type=Path, metavar="DIR", help="runs go to DIR/PROTOCOL/METHOD/SEED")

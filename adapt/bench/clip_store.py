@@ -20,6 +20,7 @@ from cavs.adapt.methods.method import Inputs
 from cavs.runtime.errors import DataRejected, TrainingStopped
 
 STRIDE = 4
+"""Of the masks that are kept; coarser ones are taken from them (`masks_at`)."""
 KEPT_OPEN_MIB = 1024
 """Features that stay in memory, those read last."""
 
@@ -48,6 +49,11 @@ class ClipFeatures:
         """Bytes."""
         return sum(tensor.nbytes for tensor in (*self.inputs.pictures, *self.inputs.sounds, self.masks))
 
+    def masks_at(self, frame: int, stride: int) -> Tensor:
+        """(h, w), labels of every `stride` pixels of the frame."""
+        step = stride // STRIDE
+        return self.masks[frame, step // 2 :: step, step // 2 :: step]
+
 
 class ClipStore:
     """All clips of some data sets of one list of classes. `cache` holds the features and may be shared by runs."""
@@ -64,6 +70,7 @@ class ClipStore:
         self._by_key = {clip.key: clip for clip in self.clips}
         self._data_sets = tuple(data_sets)
         self._encoder = encoder
+        self.label_stride = encoder.label_stride
         roots = "\n".join(str(data_set.root.resolve()) for data_set in data_sets)
         self._folder = cache / hashlib.sha256(f"{roots}\n{fingerprint(encoder)}".encode()).hexdigest()[:16]
         self._readable: frozenset[str] = frozenset()
@@ -105,8 +112,7 @@ class ClipStore:
         waves = torch.from_numpy(np.stack([sound_before(clip, int(frame), samples) for frame in frames]))
         encoded = self._encoder.encode(Inputs((pictures,), (waves,)))
         tensors = {f"level{n}": level.half().contiguous() for n, level in enumerate(encoded.pictures)}
-        half = STRIDE // 2
-        masks = np.ascontiguousarray(clip.masks[frames][:, half::STRIDE, half::STRIDE])
+        masks = np.ascontiguousarray(clip.masks[frames][:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE])
         tensors |= {"tokens": encoded.sounds[0].half().contiguous(), "masks": torch.from_numpy(masks)}
         partial = file.with_suffix(f".{os.getpid()}")  # runs that share a cache may encode the same clip at once
         try:

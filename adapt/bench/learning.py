@@ -48,7 +48,7 @@ def learn(
 ) -> None:
     """Learns a task that the method has begun. view: changes every batch. TrainingStopped for a loss that is no number."""
     parameters = [p for p in context.segmenter.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True)
     for epoch in range(recipe.epochs):
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate_in(epoch)

@@ -30,6 +30,8 @@ class NetworkSegmenter(Segmenter):
     seed: of the classifier. conditioning: False leaves out the sound's hold on the channels before the attention.
     """
 
+    label_stride = 4
+
     def __init__(self, network: Network, seed: int = 0, *, conditioning: bool = True) -> None:
         super().__init__()
         self.visual, self.audio = network.visual, network.audio

@@ -5,7 +5,6 @@ A run is `run.json` in a folder of its own. Measures are never mixed in a table:
 
 import csv
 import io
-import json
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,8 @@ from cavs.adapt.bench.results import ResultsMatrix
 from cavs.runtime.errors import DataRejected
 
 RUN_FILE = "run.json"
+COLLECTED = "*.runs.jsonl"
+"""Records of many runs, one a line: what is left of runs whose folders are not kept."""
 
 
 class RunRecord(BaseModel):
@@ -84,17 +85,29 @@ WHOLE = ("memory (clips)", "time (s)")
 
 
 def read_runs(folder: Path) -> list[RunRecord]:
-    """Every finished run below a folder. DataRejected if there is none, or one cannot be read."""
+    """Every finished run below a folder, or in one file of collected ones. DataRejected if there is none, or one cannot be
+    read."""
+    single = sorted(folder.rglob(RUN_FILE))
+    collected = [folder] if folder.is_file() else sorted(folder.rglob(COLLECTED))
     runs = []
-    for file in sorted(folder.rglob(RUN_FILE)):
+    for file in (*single, *collected):
         try:
-            runs.append(RunRecord.model_validate(json.loads(file.read_text())))
+            text = file.read_text()
+            runs += [RunRecord.model_validate_json(one) for one in (text.splitlines() if file in collected else [text])]
         except (OSError, ValueError, ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise DataRejected(f"{file}: not a finished run ({reason}); run it again or move it away") from None
     if not runs:
-        raise DataRejected(f"{folder}: no {RUN_FILE} below it; expected the --out of finished runs")
+        raise DataRejected(f"{folder}: no {RUN_FILE} and no {COLLECTED} below it; expected the --out of finished runs")
     return runs
+
+
+def collect(folder: Path, file: Path) -> int:
+    """Writes the records below a folder to one file, one a line; gives how many."""
+    runs = read_runs(folder)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(run.model_dump_json() + "\n" for run in runs))
+    return len(runs)
 
 
 def tables(runs: Sequence[RunRecord]) -> list[Table]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -37,9 +38,7 @@ from cavs.adapt.methods.training import frozen_copy
 from cavs.runtime.clock import NS_PER_S, Clock
 from cavs.runtime.errors import TrainingStopped
 
-EVALUATED_AT_ONCE = 32
-"""Frames."""
-SHARED = {"protocol", "common", "batch", "weight_decay", "clip_norm", "conditioning", "data", "network"}
+SHARED = {"protocol", "common", "batch", "weight_decay", "clip_norm", "head", "conditioning", "data", "network"}
 """What the shared start depends on, with the first rate and the seed."""
 
 
@@ -48,6 +47,7 @@ class RunPlan(BaseModel):
 
     common:     epochs that all methods of a seed share, before the first task (`learning.start_together`); 0 for a network
                 that is trained already.
+    head:       what learns behind the encoders: the network's own, or `lean_segmenter`.
     conditioning: False for the network without ATLAS's pre-fusion conditioning.
     scored:     split that scores are taken on; `val` while anything is still being chosen.
     """
@@ -65,6 +65,7 @@ class RunPlan(BaseModel):
     weight_decay: float = Field(1e-2, ge=0)
     clip_norm: float = Field(5.0, gt=0)
     scored: Scored = "test"
+    head: Literal["network", "lean"] = "network"
     conditioning: bool = True
     data: tuple[str, ...] = ()
     network: str = ""
@@ -142,7 +143,7 @@ class BenchRun:
         self.segmenter.train()
         learn(self.method, context, data, recipe, shuffle=self._shuffle(number))
         self.method.end_task(context)
-        said = evaluate(self.segmenter, data.scored(self.plan.scored, EVALUATED_AT_ONCE))
+        said = evaluate(self.segmenter, data.scored(self.plan.scored))
         self.confusions.append(said.confusion.tolist())
         scores = said.by_class()
         sizes = self.segmenter.classifier.sizes
@@ -205,7 +206,9 @@ class BenchRun:
         return done[-1] + 1
 
     def _record(self) -> RunRecord:
-        plan = self.plan.model_dump(mode="json", include={"common", "epochs", "batch", "rates", "scored", "conditioning"})
+        plan = self.plan.model_dump(
+            mode="json", include={"common", "epochs", "batch", "rates", "scored", "head", "conditioning"}
+        )
         unknown = np.full(len(self.protocol.tasks), np.nan)  # a network without outputs for a class has no score on it
         measures = {}
         for name in MEASURES:

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from cavs.adapt.bench.bench_command import checked_out, options_of
 from cavs.adapt.bench.clip_store import ClipStore
+from cavs.adapt.bench.lean_segmenter import LeanSegmenter
 from cavs.adapt.bench.named_protocols import make_protocol
 from cavs.adapt.bench.network_segmenter import NetworkSegmenter
 from cavs.adapt.bench.runner import BenchRun, RunPlan
@@ -30,6 +31,7 @@ def prepare(args: argparse.Namespace, seed: int) -> BenchRun:
                 "rates": (args.rate, args.rate if args.later_rate is None else args.later_rate),
                 "common": args.common,
                 "scored": args.scored,
+                "head": args.head,
                 "conditioning": args.conditioning,
                 "data": [str(path.resolve()) for path in args.data],
                 "network": str(args.network.resolve()),
@@ -38,7 +40,9 @@ def prepare(args: argparse.Namespace, seed: int) -> BenchRun:
     except ValidationError as error:
         fault = error.errors()[0]
         raise ConfigError(f"--{'.'.join(map(str, fault['loc']))}: {fault['msg']}, seen {fault['input']!r}") from None
-    segmenter = NetworkSegmenter(load_checkpoint(args.network).network, seed, conditioning=plan.conditioning)
+    segmenter = (LeanSegmenter if plan.head == "lean" else NetworkSegmenter)(
+        load_checkpoint(args.network).network, seed, conditioning=plan.conditioning
+    )
     height, width = segmenter.frame_size
     if height != width:
         raise ConfigError(f"{args.network}: frames of {width}x{height}; the bench squashes clips to squares only")

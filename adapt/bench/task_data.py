@@ -10,6 +10,9 @@ from cavs.adapt.bench.labels import Role, label_table
 from cavs.adapt.bench.protocols import ClassProtocol, Scored
 from cavs.adapt.methods.method import Inputs, Method, Rows
 
+AT_ONCE = 32
+"""Frames of a pass over a task, or of an evaluation."""
+
 
 class TaskData:
     """What one task reads. Clips of a method that reads everything are labelled as the memory's are."""
@@ -27,8 +30,15 @@ class TaskData:
         store.allow((*self.current, *memory))
 
     def in_order(self) -> Iterator[Rows]:
-        """Current clips one by one."""
-        return (self._rows([(key, frame) for frame in range(self._frames(key))], self._role) for key in self.current)
+        """Current clips one after another, as many whole ones at a time as make AT_ONCE frames."""
+        frames: list[tuple[str, int]] = []
+        for key in self.current:
+            frames += [(key, frame) for frame in range(self._frames(key))]
+            if len(frames) >= AT_ONCE:
+                yield self._rows(frames, self._role)
+                frames = []
+        if frames:
+            yield self._rows(frames, self._role)
 
     def epoch(self, rehearsed: Sequence[str], batch: int, rng: np.random.Generator) -> Iterator[Rows]:
         """Every frame of the current and the rehearsed clips once, shuffled."""
@@ -45,11 +55,11 @@ class TaskData:
             flags = [old for from_memory in (False, True) for _, _, old in chosen if old is from_memory]
             yield _joined(parts, torch.tensor(flags))
 
-    def scored(self, split: Scored, batch: int) -> Iterator[Rows]:
+    def scored(self, split: Scored) -> Iterator[Rows]:
         """Every frame of that split, labelled by the test rule."""
         clips = self.protocol.scored_clips(self.store.clips, split)
         frames = [(clip.key, frame) for clip in clips for frame in range(self._frames(clip.key))]
-        return (self._rows(frames[start : start + batch], "test") for start in range(0, len(frames), batch))
+        return (self._rows(frames[start : start + AT_ONCE], "test") for start in range(0, len(frames), AT_ONCE))
 
     def _frames(self, key: str) -> int:
         return len(self.store.features(key).masks)
@@ -60,7 +70,7 @@ class TaskData:
         levels = len(found[0][0].inputs.pictures)
         pictures = tuple(torch.stack([one.inputs.pictures[n][frame] for one, frame in found]).float() for n in range(levels))
         sounds = torch.stack([one.inputs.sounds[0][frame] for one, frame in found]).float()
-        masks = torch.stack([one.masks[frame] for one, frame in found])
+        masks = torch.stack([one.masks_at(frame, self.store.label_stride) for one, frame in found])
         flags = torch.tensor([[False, *(name in self._sounding[key] for name in self._order)] for key, _ in chosen])
         return Rows(
             inputs=Inputs(pictures, (sounds,), encoded=True),

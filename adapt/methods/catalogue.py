@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cavs.adapt.methods.av_cil import AvCil, AvCilOptions
+from cavs.adapt.methods.cavs import CavsOptions, make_cavs
 from cavs.adapt.methods.cmr import Cmr, CmrOptions
 from cavs.adapt.methods.cross_sdc import CrossSdc, CrossSdcOptions
 from cavs.adapt.methods.der import DerOptions, DerPlusPlus
@@ -35,6 +36,13 @@ from cavs.runtime.errors import ConfigError
 @dataclass(frozen=True, slots=True)
 class NoOptions:
     """For methods without any."""
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsedSdcOptions(CrossSdcOptions):
+    """CrossSDC on ER with a memory of so many clips."""
+
+    memory: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +76,15 @@ METHODS: dict[str, Entry] = {
     "av-cil": Entry("Pian et al., ICCV 2023", AvCilOptions(), AvCil),
     "o-lora": Entry("arXiv 2310.14152", OrthogonalLoraOptions(), OrthogonalLora),
     "inf-lora": Entry("after InfLoRA, CVPR 2024", OrthogonalLoraOptions(mode="hard"), OrthogonalLora),
-    "cross-sdc": Entry("arXiv 2411.02860", CrossSdcOptions(), lambda options: CrossSdc(Er(), options)),
+    "cross-sdc": Entry(
+        "arXiv 2411.02860", RehearsedSdcOptions(), lambda options: CrossSdc(Er(ErOptions(options.memory)), options)
+    ),
     "lra": Entry("arXiv 2603.08967, our reading", LraOptions(), Lra),
     "lra-delta": Entry("arXiv 2603.08967, after EWC-LoRA", LraOptions(space="delta"), Lra),
     "lra-stream": Entry("arXiv 2603.08967, our reading", LraStreamOptions(), LraStream),
     "cmr": Entry("arXiv 2510.17234, on PLOP", CmrOptions(), Cmr),
     "cmr-reference": Entry("arXiv 2510.17234, as released", CmrOptions(reference_compat=True), Cmr),
-    # To be tuned: the ears of the same network shut stand in for a second network, which would double the time of a task.
-    "cavs": Entry("LRA with CMR's rehearsal", CmrOptions(uni_modal="muted"), lambda options: Cmr(options, Lra())),
+    "cavs": Entry("our default: LRA with CMR's rehearsal", CavsOptions(), make_cavs),
 }
 """By the names that the bench takes."""
 

@@ -22,6 +22,7 @@ class CmrOptions:
     uni_modal:  what MSS compares with: a network `trained` without sound, or the same network `muted`.
     share:      of a clip's collisions that its pair must exceed. extra: alpha in m_c + alpha N_c.
     sampler:    `repeats`, drawn once for a task as in the paper, or `weighted`, drawn for every epoch.
+    balance:    of the weighted sampler, clips drawn for each current one; None draws as many as there would be repeats.
     by_pixels:  N_c shared out by collided pixels instead of clips. most: repeats of a clip.
     recount_every: epochs after which collisions are counted again, with the network as it is then (our reading: the old one
                 would find the same again); None counts once.
@@ -35,6 +36,7 @@ class CmrOptions:
     share: float = 0.7
     extra: float = 1.0
     sampler: Literal["repeats", "weighted"] = "repeats"
+    balance: float | None = None
     by_pixels: bool = False
     most: int | None = None
     recount_every: int | None = None
@@ -69,7 +71,8 @@ class Cmr(Layered):
             self.frequency = self._count(replace(context, old=frozen_copy(context.segmenter)))
             self._expanded = repeated(self.memory, self._extra(), context.rng, self.options.most)
         if self.options.sampler == "weighted":
-            return weighted(self.memory, self._extra(), context.rng)
+            balance = self.options.balance
+            return weighted(self.memory, self._extra(), context.rng, None if balance is None else round(balance * clips))
         return list(self._expanded)
 
     def _count(self, context: TaskContext) -> Frequency:

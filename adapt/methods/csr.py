@@ -90,15 +90,15 @@ def repeated(memory: Exemplars, extra: Frequency, rng: np.random.Generator, most
     return clips
 
 
-def weighted(memory: Exemplars, extra: Frequency, rng: np.random.Generator) -> list[str]:
-    """As many draws as `repeated` gives, with replacement: a clip weighs sum over its classes of (m_c + N_c) / m_c, where m_c
-    counts the memory's clips of class c."""
+def weighted(memory: Exemplars, extra: Frequency, rng: np.random.Generator, draws: int | None = None) -> list[str]:
+    """So many draws, or as many as `repeated` gives, with replacement: a clip weighs sum over its classes of (m_c + N_c) / m_c,
+    where m_c counts the memory's clips of class c."""
     kept = memory.all()
     if not kept:
         return []
     weights = np.array([_weight(one, memory, extra) for one in kept])
-    draws = rng.choice(len(kept), len(kept) + round(sum(extra.values())), p=weights / weights.sum())
-    return [kept[int(index)].clip for index in draws]
+    count = len(kept) + round(sum(extra.values())) if draws is None else draws
+    return [kept[int(index)].clip for index in rng.choice(len(kept), count, p=weights / weights.sum())]
 
 
 def _weight(one: Exemplar, memory: Exemplars, extra: Frequency) -> float:

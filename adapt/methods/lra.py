@@ -16,6 +16,8 @@ from cavs.adapt.methods.anchored import Anchored, Tensors, quadratic_penalty
 from cavs.adapt.methods.ewc import task_loss
 from cavs.adapt.methods.fine_tuning import FineTuning
 from cavs.adapt.methods.method import Method, Segmenter, Step, TaskContext, Terms
+from cavs.adapt.methods.mib import Mib, MibOptions
+from cavs.adapt.methods.pseudo import Pseudo, PseudoOptions
 from cavs.adapt.methods.sensitivity import Power, sensitivity
 from cavs.adapt.model.lora import DOWN, UP, adapted_layers, attach_lora, fold_lora
 
@@ -26,7 +28,11 @@ class LraOptions:
     power:     Omega from squared or absolute gradients, scaled to a mean of 1 in every layer.
     mode:      `penalty`, or `grad_scale`: gradients times 1 / (1 + beta Omega).
     space:     `factors`, A and B each with its anchor; `delta`, their product.
+    frames:    that Omega is measured on, at most; None takes all of the task.
     gamma:     Omega <- gamma Omega + Omega of the task.
+    objective: what is anchored. `plain` cross-entropy trains old classes down, wherever they are background now; `unbiased` and
+               `completed` (see `pseudo.Pseudo`) do not. ATLAS marks sounding pixels of no class and needs neither.
+    distillation: weight of MiB's, with an objective that is not plain.
     learns:    after the first task only the `pairs` and the classifier, or `all` that learned before.
     """
 
@@ -34,8 +40,11 @@ class LraOptions:
     power: Power = "squared"
     mode: Literal["penalty", "grad_scale"] = "penalty"
     space: Literal["factors", "delta"] = "factors"
+    frames: int | None = 128
     gamma: float = 0.95
     beta: float = 10.0
+    objective: Literal["plain", "unbiased", "completed"] = "unbiased"
+    distillation: float = 10.0
     learns: Literal["pairs", "all"] = "pairs"
 
     def __post_init__(self) -> None:
@@ -57,15 +66,21 @@ def mean_one_per_layer(values: Mapping[str, Tensor]) -> Tensors:
     return {name: value / means[layer_of(name)] if means[layer_of(name)] > 0 else value for name, value in values.items()}
 
 
+def make_objective(options: LraOptions) -> Method:
+    """The method whose loss is anchored."""
+    if options.objective == "plain":
+        return FineTuning()
+    if options.objective == "unbiased":
+        return Mib(MibOptions(distillation=options.distillation))
+    return Pseudo(PseudoOptions(distillation=options.distillation))
+
+
 class Lra(Anchored):
-    """Loss-sensitivity anchoring of the LoRA weights. What else learns is not held.
+    """Loss-sensitivity anchoring of the LoRA weights. What else learns is not held."""
 
-    objective: the method whose loss is anchored; plain cross-entropy when none is given.
-    """
-
-    def __init__(self, options: LraOptions | None = None, objective: Method | None = None) -> None:
+    def __init__(self, options: LraOptions | None = None) -> None:
         self.options = options or LraOptions()
-        self.objective = objective or FineTuning()
+        self.objective = make_objective(self.options)
         super().__init__(self.options.strength / 2)
 
     def begin_task(self, context: TaskContext) -> None:
@@ -99,7 +114,7 @@ class Lra(Anchored):
     def end_task(self, context: TaskContext) -> None:
         if self.options.space == "factors":
             super().end_task(context)
-            measured = sensitivity(context, self.watched(context.segmenter), task_loss, self.options.power)
+            measured = sensitivity(context, self.watched(context.segmenter), task_loss, self.options.power, self.options.frames)
         else:
             measured = self._end_in_delta(context)
         for name, value in mean_one_per_layer(measured).items():
@@ -114,7 +129,7 @@ class Lra(Anchored):
         learned = {name: weight.requires_grad for name, weight in weights.items()}
         for weight in weights.values():
             weight.requires_grad_(True)
-        measured = sensitivity(context, weights, task_loss, self.options.power)
+        measured = sensitivity(context, weights, task_loss, self.options.power, self.options.frames)
         for name, weight in weights.items():
             weight.requires_grad_(learned[name])
         fold_and_renew(context.segmenter)

@@ -26,6 +26,8 @@ def test_a_plan_written_is_read_back_equal() -> None:
         ({"seconds": 7}, "avss holds clips of 5 or 10 s, not 7 s"),
         ({"mp4": True, "size_px": 225}, "even size_px, not 225"),
         ({"cooccurrence": {"dog": {"cat": 1.5}}}, r"cooccurrence\.dog\.cat: .*less than or equal to 1"),
+        ({"sources": (0.0, 0.0)}, "sources need a weight above 0"),
+        ({"sources": (-1.0,)}, r"sources\.0: .*greater than or equal to 0"),
         ({"colour": "red"}, "colour: Extra inputs"),
     ],
 )
@@ -33,6 +35,10 @@ def test_what_cannot_hold_is_said_in_one_line(option: dict[str, object], says: s
     with pytest.raises(ConfigError, match=says) as caught:
         make_plan(**{**LEAST, **option})
     assert "\n" not in str(caught.value)
+
+
+def test_how_many_classes_sound_at_once_may_be_asked_for() -> None:
+    assert make_plan(**LEAST, sources=(0, 0.8, 0.2)).wish().sources == (0, 0.8, 0.2)
 
 
 def test_s4_has_one_source_and_nothing_off_screen() -> None:

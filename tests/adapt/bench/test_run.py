@@ -119,6 +119,36 @@ def test_a_run_that_was_killed_after_a_task_ends_as_one_that_was_not(data: Path,
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0] | ends[1])
 
 
+def test_the_start_that_methods_share_is_learned_once_and_leaves_no_classifier(data: Path, cache: Path, tmp_path: Path) -> None:
+    def started(out: str, method: str) -> BenchRun:
+        segmenter = NetworkSegmenter(small_network())
+        store = ClipStore([read_avss(data, size_px=SIDE)], segmenter, cache)
+        plan = RunPlan(protocol="cis-2-2", method=method, common=1, epochs=(1, 1), batch=8, scored="val")
+        protocol = make_protocol("cis-2-2", "overlapped", CLASSES[1:])
+        clock, folder = MonotonicClock(), tmp_path / out
+        return BenchRun(plan, protocol, store, segmenter, out=folder, clock=clock, common=tmp_path / "starts")
+
+    first = started("one", "fine-tuning").run()
+    (file,) = (tmp_path / "starts").iterdir()
+    assert not any(name.startswith(("visual.", "audio.", "classifier.")) for name in load_file(file))
+    assert any(name.endswith("running_mean") for name in load_file(file))
+    written = file.stat().st_mtime_ns
+    second = started("two", "fine-tuning").run()
+    assert file.stat().st_mtime_ns == written
+    assert first.measures == second.measures
+    assert first.recipe["scored"] == "val"
+    sizes = [len(confusion) for confusion in first.confusions]
+    assert sizes == [3, 5]
+    assert sum(map(sum, first.confusions[0])) > 0
+
+
+def test_without_conditioning_the_sound_cannot_scale_channels() -> None:
+    segmenter = NetworkSegmenter(small_network(), conditioning=False)
+    assert not any("condition" in name for name, _ in segmenter.named_parameters())
+    segmenter.classifier.grow(2)
+    assert segmenter(Inputs((pictures(2),), (sounds(2),))).logits.shape == (2, 3, 16, 16)
+
+
 def test_a_uni_modal_network_is_trained_when_the_method_asks_for_one(data: Path, cache: Path, tmp_path: Path) -> None:
     record = bench(data, cache, tmp_path / "run", "cmr").run()
     assert record.memory_clips == 4
@@ -152,7 +182,8 @@ def test_clips_of_earlier_tasks_cannot_be_read_by_an_exemplar_free_method(data: 
     second = TaskData(store, protocol, 1, make_method("lra"))
     with pytest.raises(ValueError, match="may not be read"):
         list(second.epoch([first.current[0]], 4, np.random.default_rng(0)))
-    assert len(list(second.in_order())) == 2
+    (rows,) = second.in_order()
+    assert rows.clips == second.current
     joint = TaskData(store, protocol, 1, make_method("joint"))
     assert set(joint.current) == {*first.current, *second.current}
 

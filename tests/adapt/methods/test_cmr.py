@@ -94,6 +94,7 @@ def test_the_weighted_sampler_draws_as_often_and_prefers_the_same_classes() -> N
     assert drawn["g1"] / drawn.total() == pytest.approx(0.5, abs=0.03)
     assert drawn["m1"] < 20
     assert weighted(Exemplars(), {}, RNG) == []
+    assert len(weighted(some_memory(), {GUITAR: 4000.0}, RNG, draws=7)) == 7
 
 
 def test_at_most_k_clips_of_a_class_all_if_there_are_fewer_and_always_the_same() -> None:
@@ -146,6 +147,17 @@ def test_each_class_leaves_k_clips_and_the_state_brings_them_back() -> None:
     fresh.load(method.state())
     assert fresh.memory_clips() == method.memory_clips()
     assert method.reads == "memory"
+
+
+def test_balance_fixes_how_many_clips_an_epoch_rehearses() -> None:
+    method, segmenter = Cmr(CmrOptions(per_class=2, uni_modal="muted", sampler="weighted", balance=0.5), Lra()), tiny()
+    learn(method, context(segmenter, Task(0, 0, 1), [some_rows(count=8)]), steps=3)
+    second = some_rows(labels=(0, 2), seed=1, outputs=3)
+    method.begin_task(context(segmenter, Task(1, 1, 1), [second], frozen_copy(segmenter)))
+    drawn = [method.rehearsal(epoch, 40) for epoch in range(2)]
+    assert [len(clips) for clips in drawn] == [20, 20]
+    assert set(drawn[0]) <= set(method.memory_clips())
+    assert drawn[0] != drawn[1]
 
 
 def test_a_trained_uni_modal_network_is_asked_for_once_a_task_or_missed_aloud() -> None:

@@ -1,12 +1,17 @@
 """LRA in its modes and spaces."""
 
+from typing import Literal
+
 import pytest
 import torch
 
+from cavs.adapt.methods.fine_tuning import FineTuning
 from cavs.adapt.methods.lra import Lra, LraOptions, mean_one_per_layer, products
 from cavs.adapt.methods.lra_stream import LraStream, LraStreamOptions, PlateauDetector
 from cavs.adapt.methods.method import Step, Task
-from cavs.adapt.methods.training import learn_step
+from cavs.adapt.methods.mib import Mib
+from cavs.adapt.methods.pseudo import Pseudo
+from cavs.adapt.methods.training import frozen_copy, learn_step
 from tests.tiny_segmenter import TinySegmenter, context, learn, some_rows, stir, tiny
 
 FIRST, SECOND = Task(0, 0, 1), Task(1, 1, 1)
@@ -27,6 +32,25 @@ def test_only_lora_weights_are_held() -> None:
     method = Lra()
     learn(method, context(tiny(), FIRST, [some_rows()]))
     assert set(method.anchor) == {f"{layer}.lora_{side}" for layer in ("see", "mix", "hear") for side in ("down", "up")}
+
+
+def test_later_tasks_move_pairs_and_classifier_only_unless_told_otherwise() -> None:
+    choices: tuple[Literal["pairs", "all"], ...] = ("pairs", "all")
+    for learns in choices:
+        method, segmenter = Lra(LraOptions(learns=learns)), tiny()
+        learn(method, context(segmenter, FIRST, [some_rows()]))
+        method.begin_task(context(segmenter, SECOND, [some_rows(labels=(0, 2), outputs=3)], frozen_copy(segmenter)))
+        learning = {name for name, p in segmenter.named_parameters() if p.requires_grad}
+        if learns == "all":
+            assert learning == set(dict(segmenter.named_parameters()))
+        else:
+            assert all(name.endswith(("lora_down", "lora_up")) or name.startswith("classifier.") for name in learning)
+            assert "mix.lora_up" in learning
+
+
+@pytest.mark.parametrize(("objective", "kind"), [("plain", FineTuning), ("unbiased", Mib), ("completed", Pseudo)])
+def test_what_is_anchored_is_an_option(objective: Literal["plain", "unbiased", "completed"], kind: type) -> None:
+    assert type(Lra(LraOptions(objective=objective)).objective) is kind
 
 
 def test_importance_has_a_mean_of_1_in_every_layer() -> None:

@@ -1,0 +1,44 @@
+"""`cavs`, our default: the rehearsal of CMR over the anchored pairs of LRA, on labels that the old network completed.
+
+What each part does is in its own file; which parts are there, and how strong, was found by experiment (docs/continual.md).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cavs.adapt.methods.cmr import Cmr, CmrOptions
+from cavs.adapt.methods.lra import Lra, LraOptions
+from cavs.adapt.methods.mss import Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class CavsOptions:
+    """As in `CmrOptions` and `LraOptions`. MSS compares with the same network muted: a second one would double the time."""
+
+    per_class: int = 5
+    criterion: Criterion = "abs_min"
+    extra: float = 1.0
+    balance: float = 1.0
+    strength: float = 1.0
+    objective: Literal["plain", "unbiased", "completed"] = "completed"
+    distillation: float = 10.0
+    learns: Literal["pairs", "all"] = "all"
+
+
+def make_cavs(options: CavsOptions) -> Cmr:
+    """Rehearsed clips are drawn for every epoch, `balance` for each current one, collided classes more often."""
+    rehearsal = CmrOptions(
+        per_class=options.per_class,
+        criterion=options.criterion,
+        uni_modal="muted",
+        extra=options.extra,
+        sampler="weighted",
+        balance=options.balance,
+    )
+    anchoring = LraOptions(
+        strength=options.strength,
+        objective=options.objective,
+        distillation=options.distillation,
+        learns=options.learns,
+    )
+    return Cmr(rehearsal, Lra(anchoring))
