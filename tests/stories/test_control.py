@@ -92,7 +92,7 @@ def test_a_stream_is_taught_says_what_it_is_told_and_survives_garbage(home: Path
         assert middle[0] > 180
         assert middle[1] < 60
 
-        marked = until(subscriber, lambda message: isinstance(message, Masks) and message.objects).objects[0]
+        marked = until(subscriber, lambda message: isinstance(message, Masks) and bool(message.objects)).objects[0]
         corrected = client.ask("correct", name="green", object=marked.id)
         boxes = lessons.windows(corrected["lesson"]).boxes
         assert boxes is not None
