@@ -103,7 +103,8 @@ def told(state: str, **more: Any) -> dict[str, Any]:
 
 
 def followed(*states: dict[str, Any]) -> tuple[int, list[bool]]:
-    with ToldClient(*states) as client:
+    client = ToldClient(*states)
+    with client:
         return Following(client, LESSON, ManualClock()).until_the_end(), client.decided
 
 
