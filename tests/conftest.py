@@ -12,13 +12,11 @@ NVIDIA_DEVICE = Path("/dev/nvidiactl")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow")
-    parser.addoption("--hardware", action="store_true", help="run the tests marked hardware")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     reasons = {
         "slow": None if config.getoption("--slow") else "minutes rather than seconds: run with --slow",
-        "hardware": None if config.getoption("--hardware") else "needs real devices: run with --hardware",
         "gpu": None if NVIDIA_DEVICE.exists() else f"needs a CUDA device: {NVIDIA_DEVICE} is not there",
     }
     for item in items:

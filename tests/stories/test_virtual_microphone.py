@@ -1,4 +1,7 @@
-"""A real PyAudio capture from a PulseAudio null sink: what is played is what is heard, and when."""
+"""A real PyAudio capture from a PulseAudio null sink: what is played is what is heard, and when.
+
+Runs wherever PulseAudio is installed (`.ci/run` installs it). It takes its time: seconds of sound cannot be hurried.
+"""
 
 import os
 import shutil
@@ -19,9 +22,11 @@ from cavs.stream.sound_line import SoundLine
 RATE_HZ = 16_000
 PLAYED_HZ = 48_000
 PLAYED_S = 2.0
+TRIES = 3
+"""A machine that is busy with something else may lose sound before it reaches us; it will not three times running."""
 CLOCK = MonotonicClock()
 
-pytestmark = [pytest.mark.hardware, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
@@ -50,20 +55,14 @@ def virtual_microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def test_what_is_played_is_heard_without_a_gap_and_at_a_steady_time(virtual_microphone: str, tmp_path: Path) -> None:
     played = chirp()
-    source = MicrophoneSource(virtual_microphone, rate_hz=RATE_HZ, clock=CLOCK)
-    source.open()
-    blocks: list[AudioBlock] = []
-    try:
-        capture(source, blocks, 4.5)  # past the start of the plugin, and past the first stamps
-        with subprocess.Popen(["paplay", "-d", "vsink", str(written(played, tmp_path / "chirp.wav"))]) as player:
-            capture(source, blocks, PLAYED_S + 1.0)
-            player.wait(10)
-    finally:
-        source.close()
+    path = written(played, tmp_path / "chirp.wav")
+    for _ in range(TRIES):
+        blocks, overflows = heard_while_playing(virtual_microphone, path)
+        if overflows == 0:
+            break
+    assert overflows == 0
     assert [b.first for b in blocks[1:]] == [b.end for b in blocks[:-1]]
-    assert source.counters["sound_overflows"] == 0
-    heard = np.concatenate([block.samples for block in blocks])
-    assert likeness(heard, played) > 0.95
+    assert likeness(np.concatenate([block.samples for block in blocks]), played) > 0.95
     assert blocks[-1].grade.value in ("A", "B")
     line = SoundLine(RATE_HZ, 10)
     for block in blocks:
@@ -72,6 +71,21 @@ def test_what_is_played_is_heard_without_a_gap_and_at_a_steady_time(virtual_micr
     assert abs(drift.ppm) < 1000
     elapsed_ns = blocks[-1].t_ns - blocks[0].t_ns
     assert elapsed_ns == pytest.approx((blocks[-1].first - blocks[0].first) * NS_PER_S / RATE_HZ, abs=60 * NS_PER_MS)
+
+
+def heard_while_playing(microphone: str, path: Path) -> tuple[list[AudioBlock], int]:
+    """The blocks, and how often sound was lost."""
+    source = MicrophoneSource(microphone, rate_hz=RATE_HZ, clock=CLOCK)
+    source.open()
+    blocks: list[AudioBlock] = []
+    try:
+        capture(source, blocks, 4.5)  # past the start of the plugin, and past the first stamps
+        with subprocess.Popen(["paplay", "-d", "vsink", str(path)]) as player:
+            capture(source, blocks, PLAYED_S + 1.0)
+            player.wait(10)
+    finally:
+        source.close()
+    return blocks, source.counters["sound_overflows"]
 
 
 def capture(source: MicrophoneSource, blocks: list[AudioBlock], seconds: float) -> None:
