@@ -52,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the JSON there, after each benchmark")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one that is shipped")
     parser.add_argument("--seconds", type=float, metavar="N", help="of measuring per arm and repeat; default: each its own")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="how often arms take turns, default %(default)s")
+    parser.add_argument("--repeats", type=int, default=2, metavar="N", help="how often arms take turns, default %(default)s")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="engine threads, default %(default)s")
+    parser.add_argument("--exchanges", type=int, default=1000, metavar="N", help="exchange: in a stream, default %(default)s")
     parser.add_argument("--folded", type=Path, metavar="DIR", help="engine: also a graph.onnx with its adapter folded in")
     parser.add_argument("--table", type=Path, metavar="FILE.json", help="print the Markdown tables of a run and stop")
     parser.add_argument("--write", nargs=2, metavar=("DOC.md", "FILE.json"), help="put the tables into a document and stop")
@@ -73,6 +74,7 @@ def _measure(args: argparse.Namespace) -> int:
             seconds=args.seconds,
             repeats=args.repeats,
             threads=args.threads,
+            exchanges=args.exchanges,
             folded=args.folded.resolve() if args.folded else None,
         )
         report = run_all(names, plan, args.out, _what)

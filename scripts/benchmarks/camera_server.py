@@ -1,7 +1,7 @@
 """A network camera: Motion JPEG over HTTP on loopback, each picture numbered. Writes down when it sent which.
 
-Pictures are made beforehand, so that serving costs little. Like a camera it does not wait: a picture whose time has come
-while the one before is still in the socket is dropped.
+Pictures are made beforehand, once for all runs, so that serving costs little. Like a camera it does not wait: a picture
+whose time has come while the one before is still in the socket is dropped.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from cavs.runtime.clock import NS_PER_S, MonotonicClock
 
 BOUNDARY = b"frame"
 QUALITY = 85
+LENGTH_BYTES = 4
 SEND_BUFFER_BYTES = 256 << 10
 """A few pictures; what waits beyond that waits in the receiver."""
 CLOCK = MonotonicClock()
@@ -26,9 +27,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fps", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--pictures", type=Path, required=True, help="a file of `numbered_pictures`")
     parser.add_argument("--log", type=Path, required=True, help="JSON: number -> ns at which it was sent, and drops")
     args = parser.parse_args()
-    jpegs = numbered_jpegs(max(round(args.fps * args.seconds), 1))
+    jpegs = read_pictures(args.pictures, pictures_of(args.fps, args.seconds))
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(f"port {server.getsockname()[1]}", flush=True)
         client, _ = server.accept()
@@ -41,13 +43,27 @@ def main() -> None:
     args.log.write_text(json.dumps({"sent_ns": sent, "dropped": dropped}))
 
 
-def numbered_jpegs(count: int) -> list[bytes]:
-    jpegs = []
-    for number, picture in enumerate(pictures(count)):
-        paint(picture, number)
-        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        jpegs.append(jpeg.tobytes())
-    return jpegs
+def pictures_of(fps: float, seconds: float) -> int:
+    return max(round(fps * seconds), 1)
+
+
+def numbered_pictures(folder: Path, count: int) -> Path:
+    """A file of JPEGs, each with its length before it; made once per folder and count."""
+    path = folder / f"numbered-{count}.jpegs"
+    if path.exists():
+        return path
+    with path.open("wb") as file:
+        for number, picture in enumerate(pictures(count)):
+            paint(picture, number)
+            _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            file.write(len(jpeg).to_bytes(LENGTH_BYTES, "little") + jpeg.tobytes())
+    return path
+
+
+def read_pictures(path: Path, count: int) -> list[bytes]:
+    """The first ones of such a file."""
+    with path.open("rb") as file:
+        return [file.read(int.from_bytes(file.read(LENGTH_BYTES), "little")) for _ in range(count)]
 
 
 def serve(client: socket.socket, jpegs: list[bytes], fps: float) -> tuple[dict[int, int], int]:

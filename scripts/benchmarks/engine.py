@@ -20,7 +20,7 @@ from cavs.runtime.clock import NS_PER_MS, NS_PER_S
 from cavs.runtime.onnx_engine import OnnxEngine, load_session
 from cavs.runtime.preprocess import fit_frame
 
-SECONDS = 8.0
+SECONDS = 4.0
 WARM_UP = 10
 THREADS = (1, 2)
 Runs = dict[str, list[dict[str, Value]]]

@@ -11,7 +11,7 @@ from cavs.runtime.clock import NS_PER_S
 from cavs.stream.masks import Masks
 from cavs.stream.subscriber import Subscriber
 
-SECONDS = 30.0
+SECONDS = 12.0
 WARM_UP_S = 1.0
 TAIL_S = 2.0
 """Of the clip, so that the stream is ended by us and its memory can be read while it runs."""

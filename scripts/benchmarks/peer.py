@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.camera_server import numbered_pictures, pictures_of
 from benchmarks.footage import FPS, clip, wav
 from benchmarks.processes import BenchmarkFailed, Received, Tap, check, program, wait_for_line
 from benchmarks.quantiles import median_of, median_ratio, percentile
@@ -12,12 +13,13 @@ from benchmarks.windows import MASKS_TOPIC, masks_of
 from cavs.runtime.bundle import read_bundle
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S
 
-SECONDS = 20.0
-OPENING_S = 4.0
+SECONDS = 8.0
+OPENING_S = 3.0
 """Of each camera run that do not count: opening looks ahead, and leaves a backlog that is not the loop's own."""
 WARM_UP = 10
 """Windows of a file that do not count."""
-CAMERAS_FPS = (30.0, 60.0)
+CAMERAS_FPS = (30.0, 60.0, 120.0)
+"""The last is faster than the engine on two cores: who takes every frame in order falls behind, who drops does not."""
 ARMS = OURS, PLAIN, PLAIN_NO_SPIN = "ours", "plain loop", "plain loop, no spinning"
 P99_LIMIT = 0.5
 Runs = dict[str, list[dict[str, Value]]]
@@ -44,6 +46,8 @@ def measure(plan: Plan) -> Result:
             f"the first {WARM_UP} left out",
             "camera: Motion JPEG over HTTP on loopback with painted frame numbers; latency from the moment the server sends a "
             f"frame to the moment a subscriber has its masks; the first {OPENING_S:g} s left out",
+            f"a camera at {max(CAMERAS_FPS):g} fps is faster than the engine: what the plain loop has not read waits in the "
+            "sockets",
             "plain loop: ONNX Runtime as it comes, spinning while it waits, and with spinning switched off, as ours; the "
             "target is held against the one that does better",
         ],
@@ -113,7 +117,8 @@ def _camera(plan: Plan, arm: str, seconds: float, fps: float, name: str) -> dict
     opening_s = min(OPENING_S, seconds)
     server_log, sent_log = plan.scratch / f"{name}-server.log", plan.scratch / f"{name}-sent.json"
     own_log = plan.scratch / f"{name}-own.json"
-    served = ["--fps", str(fps), "--seconds", str(opening_s + seconds), "--log", str(sent_log)]
+    made = numbered_pictures(plan.scratch, pictures_of(max(CAMERAS_FPS), opening_s + seconds))
+    served = ["--fps", str(fps), "--seconds", str(opening_s + seconds), "--pictures", str(made), "--log", str(sent_log)]
     with program("benchmarks.camera_server", *served, log=server_log) as server:
         argv = [
             "--source",

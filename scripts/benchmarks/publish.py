@@ -19,7 +19,7 @@ from cavs.stream.masks import ModelStamp
 from cavs.stream.objects import ObjectFinder
 from cavs.stream.publisher import Publisher
 
-SECONDS = 15.0
+SECONDS = 10.0
 SWITCH_S = 1.5
 """After the crowd came or went; not counted."""
 MESSAGES_WARM_UP = 15

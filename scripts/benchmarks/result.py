@@ -17,19 +17,24 @@ class Plan:
     seconds: of measuring per arm and repeat; None: the benchmark's own.
     repeats: how often the arms take turns.
     scratch: a directory of this run, for clips, sockets and logs.
+    exchanges: how often the model is exchanged in a stream, all repeats together.
     folded:  a graph with the default adapter folded in, to compare with adapters as inputs.
     """
 
     bundle: Path
     scratch: Path
     seconds: float | None = None
-    repeats: int = 3
+    repeats: int = 2
     threads: int = 2
+    exchanges: int = 1000
     folded: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.repeats < 1 or self.threads < 1 or (self.seconds is not None and self.seconds <= 0):
-            raise ValueError(f"--seconds {self.seconds}, --repeats {self.repeats}, --threads {self.threads}: must be positive")
+        if self.repeats < 1 or self.threads < 1 or self.exchanges < 4 or (self.seconds is not None and self.seconds <= 0):
+            raise ValueError(
+                f"--seconds {self.seconds}, --repeats {self.repeats}, --threads {self.threads}: must be positive; "
+                f"--exchanges {self.exchanges}: at least 4"
+            )
 
     def seconds_or(self, default_s: float) -> float:
         return default_s if self.seconds is None else self.seconds

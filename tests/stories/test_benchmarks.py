@@ -56,7 +56,9 @@ def bench(*argv: str) -> "subprocess.CompletedProcess[str]":
 def test_each_benchmark_runs_and_measures_every_target(name: str, tiny_bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
     seconds = "2" if name == "soak" else "0.5"
-    ran = bench(name, "--bundle", str(tiny_bundle.root), "--seconds", seconds, "--repeats", "1", "--out", str(out))
+    ran = bench(
+        name, "--bundle", str(tiny_bundle.root), "--seconds", seconds, "--repeats", "1", "--exchanges", "15", "--out", str(out)
+    )
     assert ran.returncode == 0, ran.stderr
     (benchmark,) = json.loads(out.read_text())["benchmarks"]
     assert benchmark["name"] == name
