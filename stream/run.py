@@ -25,6 +25,8 @@ from cavs.stream.source import Backoff, CaptureThread
 from cavs.stream.supervise import LearnerCommand, learner_command
 
 STATUS_NS = 2 * NS_PER_S
+SWITCH_S = 0.0005
+"""How long one thread may hold Python while another waits; the 5 ms of Python's own default are a third of a window."""
 WATCHER_LOOK_MS = 100
 """A signal is noticed within this time while nobody watches yet."""
 SIGNAL_EXIT = 128
@@ -60,6 +62,7 @@ def run(
     clock = clock or MonotonicClock()
     stop = _Stop()
     stop.install()
+    sys.setswitchinterval(SWITCH_S)
     _check_report(settings.report)
     for line in prepare(settings):
         _say(False, f"cavs-stream: {line}")
