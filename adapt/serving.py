@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
-from cavs.adapt.model.neck import enlarge
+from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.network import Network
-from cavs.runtime.engine import LABEL_FIRST_CLASS, LABEL_SILENT, LABEL_UNKNOWN
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -35,18 +33,11 @@ def answer(network: Network, frames: Bytes, sounds: npt.NDArray[np.float32]) -> 
     heard = network.encode_audio(torch.from_numpy(sounds).to(device))
     rows = torch.zeros(len(sounds), dtype=torch.int64, device=device) if len(frames) == 1 else None
     out = network.fuse(seen, heard, rows=rows)
-    shown = out.class_logits if rows is None else out.class_logits[rows]
-    above, near = network.thresholds
-    probability = torch.sigmoid(enlarge(out.sounding, 4))[:, 0]
-    row = out.named_logits.argmax(dim=1, keepdim=True)
-    nearness = network.matching.nearness(shown.gather(1, row)).float()
-    label = torch.where(nearness > near, row.float() + LABEL_FIRST_CLASS, float(LABEL_UNKNOWN))
-    label = F.interpolate(label, scale_factor=8.0, mode="nearest")[:, 0]
-    label = torch.where(probability > above, label, float(LABEL_SILENT))
+    label, probability, nearness = label_pixels(network, out, network.thresholds, rows)
     presence = torch.sigmoid(out.presence) * network.classes.used
     return Answer(
         labels=label.to(torch.uint8).cpu().numpy(),
         confidence=torch.round(255 * probability).to(torch.uint8).cpu().numpy(),
-        nearness=nearness[:, 0].cpu().numpy(),
+        nearness=nearness.float().cpu().numpy(),
         presence=presence.cpu().numpy(),
     )

@@ -55,7 +55,7 @@ class ServingForm(nn.Module):
             setattr(*self._place(name), tensor.to(self.lora_dtype) if name.startswith(contract.LORA_PREFIX) else tensor)
         image = frame.float().permute(0, 3, 1, 2)  # cast first: TensorRT transposes no bytes
         seen: Perception = self.network(image, sound)
-        label, probability = label_pixels(self.network, seen, given[contract.THRESHOLDS])
+        label, probability, _ = label_pixels(self.network, seen, given[contract.THRESHOLDS])
         confidence = torch.round(255 * probability)
         # A value that is no number must show; comparisons, max and bytes hide it, so it is carried into the presence.
         trace = 0.0 * (seen.sounding.mean() + seen.embedding.mean() + seen.presence.mean())

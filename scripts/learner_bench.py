@@ -130,7 +130,7 @@ class Scorer:
             perception = Perception(
                 said.sounding[:, None], said.embedding, said.class_logits, said.named_logits, said.presence, heard
             )
-            label, probability = label_pixels(self.network, perception, self.network.thresholds)
+            label, probability, _ = label_pixels(self.network, perception, self.network.thresholds)
             for n, i in enumerate(index.tolist()):
                 yield kept.cases[i], label[n].byte().numpy(), (255 * probability[n]).round().byte().numpy()
 

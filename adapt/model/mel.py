@@ -72,7 +72,22 @@ def triangles(edges: Matrix, points: Matrix) -> Matrix:
     return np.maximum(0, np.minimum(rising, falling))
 
 
-class EfficientAtMel(nn.Module):
+class MelFrontEnd(nn.Module):
+    """Sound -> log-mel picture, in float32 also under autocast: power spans more than half precision holds."""
+
+    def forward(self, wave: Tensor) -> Tensor:
+        device = wave.device.type
+        if not torch.is_autocast_enabled(device):
+            return self.picture(wave)
+        with torch.autocast(device, enabled=False):
+            return self.picture(wave.float())
+
+    def picture(self, wave: Tensor) -> Tensor:
+        """(B, N) -> the picture, in the precision of `wave`."""
+        raise NotImplementedError
+
+
+class EfficientAtMel(MelFrontEnd):
     """The log-mel picture (B, 1, 128, T) that EfficientAT was trained on, from 16 kHz sound (B, N), T = N / 160.
 
     The network was trained on 32 kHz sound, 800-sample windows and 1024-point transforms. At 16 kHz the same window of 25 ms
@@ -111,13 +126,13 @@ class EfficientAtMel(nn.Module):
         rates = (cls.TRAINED_RATE_HZ / RATE_HZ) ** 2
         return np.asarray(triangles(edges, mel) * (emphasis * rates)[:, None])
 
-    def forward(self, wave: Tensor) -> Tensor:
+    def picture(self, wave: Tensor) -> Tensor:
         frames = frames_of(wave, before=WINDOW // 2, count=wave.shape[1] // HOP)
         mel = F.pad(self.spectrum(frames) @ self.bank, (0, self.BANDS - self.bands_heard))
         return ((torch.log(mel + self.FLOOR) + 4.5) / 5).transpose(1, 2).unsqueeze(1)
 
 
-class VggishMel(nn.Module):
+class VggishMel(MelFrontEnd):
     """The log-mel patches of VGGish: 16 kHz sound (B, N) -> (B, P, 96, 64), the newest P whole patches of 0.96 s."""
 
     BANDS = 64
@@ -152,7 +167,7 @@ class VggishMel(nn.Module):
         """How many whole patches a sound of that many samples holds."""
         return (1 + (samples - WINDOW) // HOP) // cls.FRAMES
 
-    def forward(self, wave: Tensor) -> Tensor:
+    def picture(self, wave: Tensor) -> Tensor:
         patches = self.patches(wave.shape[1])
         samples = (patches * self.FRAMES - 1) * HOP + WINDOW
         frames = frames_of(wave[:, wave.shape[1] - samples :], before=0, count=patches * self.FRAMES)

@@ -23,7 +23,7 @@ def perception(sounding: float, cosines: tuple[float, ...]) -> Perception:
 
 def label_of(sounding: float, cosines: tuple[float, ...]) -> int:
     with torch.inference_mode():
-        label, _ = label_pixels(small_network(), perception(sounding, cosines), THRESHOLDS)
+        label, _, _ = label_pixels(small_network(), perception(sounding, cosines), THRESHOLDS)
     assert label.shape == (1, 8, 8)
     (value,) = np.unique(label.numpy())
     return int(value)
@@ -49,7 +49,7 @@ def test_an_edge_between_sound_and_silence_lies_where_the_enlarged_logit_crosses
     seen = perception(0.0, (0.9, 0.1))
     seen.sounding[0, 0] = torch.tensor([[3.0, -3.0], [3.0, -3.0]])
     with torch.inference_mode():
-        label, probability = label_pixels(small_network(), seen, THRESHOLDS)
+        label, probability, _ = label_pixels(small_network(), seen, THRESHOLDS)
     np.testing.assert_array_equal(label[0].numpy() > 0, probability[0].numpy() > 0.5)
     assert (label[0, :, :4] == 2).all()
     assert (label[0, :, 4:] == 0).all()

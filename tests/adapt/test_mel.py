@@ -89,3 +89,16 @@ def test_vggish_patches_are_the_newest_and_equal_a_fourier_transform() -> None:
     expected = np.log(np.abs(np.fft.rfft(frames, 512)) @ bank + 0.01).reshape(2, 96, 64)
     seen = VggishMel()(torch.from_numpy(wave.astype(np.float32))[None])[0]
     np.testing.assert_allclose(seen, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("front_end", [EfficientAtMel, VggishMel])
+def test_under_autocast_the_picture_is_the_same_to_the_last_bit(front_end: type[EfficientAtMel] | type[VggishMel]) -> None:
+    mel = front_end()
+    wave = torch.from_numpy(tones(RATE_HZ, 2.0).astype(np.float32))[None]
+    plain = mel(wave)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (wave @ wave.T).dtype == torch.bfloat16  # a product of ours would have been rounded
+        mixed = mel(wave)
+        assert (wave @ wave.T).dtype == torch.bfloat16  # and what follows is as it was
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, plain)
