@@ -239,7 +239,7 @@ class LessonTraining:
         nn.utils.clip_grad_norm_(list(self._parameters.values()), self.options.clip_norm)
         self._optimiser.step()
         self._give_rows()
-        return {name: float(term) for name, term in terms.items()}
+        return {name: float(term.detach()) for name, term in terms.items()}
 
     def _sensed(self) -> dict[str, Tensor]:
         """How much the loss on known things feels each entry of a pair's product: the gradient on W + B A is that on W."""
