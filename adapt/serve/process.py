@@ -35,11 +35,13 @@ def serve(
     keys: Path | None = None,
     clock: Clock | None = None,
     disk: Disk | None = None,
+    aside: Callable[[], str] = step_aside,
     quiet: bool = False,
 ) -> int:
     """Serves a store until a signal ends it; 0. Raises StoreError if another learner does, or there is no store.
 
     make_school: called with the lock held and the priority lowered; takes seconds where it imports torch.
+    aside:       lowers the priority, and says how.
     """
     clock, disk = clock or MonotonicClock(), disk or Disk()
     store = ModelStore(store_path, clock=clock, disk=disk)
@@ -49,7 +51,7 @@ def serve(
         disk.make_directory(home)
         with writing(home / LOCK, clock, 0, HELD):
             clear_staged(home, disk)
-            how = step_aside()
+            how = aside()
             _say(quiet, f"learner of {store.path}, process {os.getpid()}, {how}")
             desk = Desk(store, make_school(), Link(control, clock, listen=listen, keys=keys), clock, options, disk=disk)
             try:
