@@ -37,7 +37,7 @@ def options_from(args: argparse.Namespace, *, refit: bool = False) -> PlanOption
     target: Target = args.target or ("native" if importlib.util.find_spec("tensorrt") else "rtx")
     if target == "native" and args.sm:
         raise ExportError("--sm goes with --target rtx; a native plan is for the GPU that it is built on")
-    sm = tuple(args.sm.split(",")) if args.sm else ()
+    sm = tuple(part.strip() for part in args.sm.split(",")) if args.sm else ()
     if target == "rtx" and not sm:
         try:
             sm = (Cuda().device_sm(),)

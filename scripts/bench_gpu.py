@@ -52,10 +52,10 @@ def main() -> int:
         print(f"bench_gpu: {error}", file=sys.stderr)
         return 1
     window = next(bundle_windows(bundle, 1))
-    prepared = [engine.prepare(default_adapter(bundle)) for _ in range(2)]
+    prepared = [engine.prepare(default_adapter(bundle)) for _ in range(3)]  # one more than the device holds: each is copied
     arms: dict[str, Step] = {f"cavs {args.engine}": lambda: engine.run(window.frame, window.sound, prepared[0])}
     turn = iter(range(1 << 62))
-    arms["exchange every step"] = lambda: engine.run(window.frame, window.sound, prepared[next(turn) % 2])
+    arms["exchange every step"] = lambda: engine.run(window.frame, window.sound, prepared[next(turn) % 3])
     if isinstance(engine, TensorRtEngine):
         executor = engine.executor
         arms["bare enqueue"] = lambda: executor.run(prepared[0].packed)  # copies, kernels and the wait; no checks

@@ -1,21 +1,26 @@
 """A plan is built by a process of its own: what the real builder makes of it without a GPU, and all that can go wrong."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from cavs.export.onnx_bundle import write_bundle
 from cavs.export.plan_build import Built, PlanOptions, build_plan
 from cavs.export.plan_child import OOM_SCORE
 from cavs.runtime.bundle import Bundle, read_bundle
 from cavs.runtime.clock import MonotonicClock
 from cavs.runtime.errors import EngineError, ExportError, PlanRejected
 from cavs.runtime.plan import Device, machine_key, trusted_plan
+from cavs.runtime.tensorrt_engine import TensorRtEngine
 from cavs.runtime.tensorrt_versions import load_library
+from tests.export.test_parity import windows
 from tests.runtime.simulated_gpu import SimulatedGpu
 from tests.runtime.test_tensorrt_versions import RTX_HERE
+from tests.small_network import small_network
 
 needs_builder = pytest.mark.skipif(not RTX_HERE, reason="needs TensorRT for RTX: pip install 'cavs-stream[rtx]'")
 no_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="a GPU is here")
@@ -23,9 +28,18 @@ LIBRARY = SimulatedGpu("rtx-1.7").library
 """The version the plans are for, where nothing is built."""
 
 
-@pytest.fixture(autouse=True)
-def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+@pytest.fixture(autouse=True, scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key of these tests is none of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def planned(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A copy of the tiny bundle with a real plan. Read-only."""
+    return built(copied(tiny_bundle, tmp_path_factory.mktemp("planned") / "bundle"), sm=("86",))
 
 
 def copied(bundle: Bundle, to: Path) -> Bundle:
@@ -69,8 +83,8 @@ def test_a_gpu_that_the_builder_does_not_know_is_named(tiny_bundle: Bundle, tmp_
 
 
 @needs_builder
-def test_a_builder_that_is_killed_leaves_the_last_good_plan(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    bundle = built(copied(tiny_bundle, tmp_path / "bundle"), sm=("86",)).bundle
+def test_a_builder_that_is_killed_leaves_the_last_good_plan(planned: Built, tmp_path: Path) -> None:
+    bundle = copied(planned.bundle, tmp_path / "bundle")
     before = {path.name: path.read_bytes() for path in bundle.root.iterdir()}
     scores: list[int] = []
 
@@ -98,10 +112,6 @@ def test_a_build_that_takes_too_long_is_stopped_and_leaves_nothing(tiny_bundle: 
 
 
 def test_a_full_plan_of_a_halved_bundle_is_not_invented(small_bundle: Bundle, tmp_path: Path) -> None:
-    from cavs.export.onnx_bundle import write_bundle
-    from tests.export.test_parity import windows
-    from tests.small_network import small_network
-
     half = write_bundle(small_network(), tmp_path / "half", windows(1), precision="fp16", labels_equal_at_least=0.5)
     with pytest.raises(ExportError, match="its graph is fp16; for an fp32 plan export the checkpoint with --precision fp32"):
         build_plan(half, PlanOptions("rtx", precision="fp32", sm=("86",)), LIBRARY, MonotonicClock())
@@ -109,12 +119,9 @@ def test_a_full_plan_of_a_halved_bundle_is_not_invented(small_bundle: Bundle, tm
 
 @no_gpu
 @needs_builder
-def test_a_real_plan_is_deserialised_up_to_the_missing_gpu(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    from cavs.runtime.tensorrt_engine import TensorRtEngine
-
-    made = built(copied(tiny_bundle, tmp_path / "bundle"), sm=("86",))
+def test_a_real_plan_is_deserialised_up_to_the_missing_gpu(planned: Built) -> None:
     library, gpu = load_library("rtx"), SimulatedGpu()
-    trusted = trusted_plan(made.bundle, library, Device("86", made.entry.cuda_version, None), key=machine_key())
+    trusted = trusted_plan(planned.bundle, library, Device("86", planned.entry.cuda_version, None), key=machine_key())
     with pytest.raises(EngineError, match=r"rtx: deserialize_cuda_engine: .*CUDA driver version is insufficient"):
-        TensorRtEngine(made.bundle, trusted, library=library, cuda=gpu.cuda)
+        TensorRtEngine(planned.bundle, trusted, library=library, cuda=gpu.cuda)
     assert not any(gpu.runtime.in_use.values())

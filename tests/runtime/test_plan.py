@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,13 @@ from cavs.runtime.errors import EngineError, PlanRejected
 from cavs.runtime.manifest import PlanEntry
 from cavs.runtime.plan import Device, keyed_digest, machine_key, private_directory, trusted_plan
 from cavs.runtime.plan_store import add_plan, building, plan_file
+from tests.dying_disk import DyingDisk, PowerCut
 from tests.runtime.simulated_gpu import SimulatedGpu
 
 KEY = b"k" * 32
 HERE = Device("86", "13.4", "13.2")
+STEPS_MAX = 100
+"""More than adding a plan has."""
 LIBRARY = SimulatedGpu("rtx-1.7").library
 
 
@@ -159,6 +164,29 @@ def test_a_build_that_fails_changes_nothing(scratch_bundle: Bundle) -> None:
     with pytest.raises(KeyboardInterrupt):
         failing_build()
     assert {path.name: path.read_bytes() for path in bundle.root.iterdir()} == before
+
+
+@pytest.mark.parametrize("half_way", [False, True])
+def test_a_power_cut_at_any_step_of_adding_leaves_a_whole_bundle_with_the_old_or_the_new_plan(
+    tiny_bundle: Bundle, tmp_path: Path, half_way: bool
+) -> None:
+    for steps in range(STEPS_MAX):
+        root = tmp_path / str(steps)
+        shutil.copytree(tiny_bundle.root, root)
+        bundle = added(read_bundle(root), b"old")
+        files = root / "plan-building"
+        files.mkdir()
+        (files / "plan").write_bytes(b"new")
+        disk = DyingDisk(steps, half_way=half_way)
+        with suppress(PowerCut):
+            add_plan(bundle, unsigned(files / "plan"), files / "plan", None, key=KEY, disk=disk)
+        left = trusted_plan(read_bundle(root), LIBRARY, HERE, key=KEY).content
+        assert left in (b"old", b"new")
+        if not disk.dead:
+            assert left == b"new"
+            assert steps > 5
+            return
+    raise AssertionError("adding a plan never ended")
 
 
 def test_two_builds_for_one_bundle_are_one_too_many(scratch_bundle: Bundle) -> None:

@@ -10,6 +10,7 @@ from cavs.runtime.errors import EngineError
 from cavs.runtime.tensorrt_versions import differences, load_library
 from tests.runtime.real_signatures import RELEASES, described
 from tests.runtime.simulated_gpu import SimulatedRuntime
+from tests.test_walls import files_of, imports_of
 
 RTX_HERE = importlib.util.find_spec("tensorrt_rtx_bindings") and importlib.util.find_spec("onnxruntime_ep_nv_tensorrt_rtx")
 CUDA_HERE = importlib.util.find_spec("cuda")
@@ -58,6 +59,13 @@ def test_what_a_build_calls_is_there_in_every_release(release: str) -> None:
 def test_a_version_nobody_looked_at_is_refused(version: str) -> None:
     with pytest.raises(EngineError, match=rf"version {version} is installed, 10\.3 to 10\.x or 11\.0 to 11\.x was expected"):
         differences("native", version)
+
+
+def test_the_live_rooms_import_no_gpu_library_until_one_is_asked_for() -> None:
+    for room in ("runtime", "stream"):
+        for path in files_of(room):
+            names = {name.split(".")[0] for _, name in imports_of(path)}
+            assert not names & {"tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "cuda"}, path
 
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("tensorrt")), reason="TensorRT is installed here")
