@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from cavs.adapt.learn.features import Looks, hear, listen, look, see
 from cavs.adapt.learn.from_bundle import network_from_bundle, put_adapter
 from cavs.adapt.learn.lesson_loss import Rows, said_of
 from cavs.adapt.learn.options import LearnOptions
+from cavs.adapt.learn.propose import propose
 from cavs.adapt.learn.training import LessonTraining
 from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.network import Network, Perception
@@ -34,25 +35,28 @@ from cavs.adapt.scoring import ScenarioScores
 from cavs.runtime.adapter import Adapter, default_adapter
 from cavs.runtime.bundle import default_bundle_path, read_bundle
 from cavs.runtime.clock import NS_PER_S
+from cavs.runtime.errors import LessonRejected
+from cavs.runtime.lesson import Hint, LessonRequest
 from cavs.runtime.lesson_windows import Windows
 
 SECONDS, FPS = 20.0, 8.0
 OLD_SCENARIOS = ("alone", "one_silent", "two_sound")
 NEW_SCENARIOS = ("alone", "one_silent", "off_mixed")
 AT_ONCE = 8
+SEEN_PX = 250
+BOX_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A composed lesson: windows, the true mask of what sounds in each, and how many photographs are behind it."""
+    """A part of a lesson that shows one thing: windows, and the true mask of what sounds in each."""
 
     windows: Windows
     truth: np.ndarray
-    photos: int
 
 
-def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int) -> Shown:
-    """20 s in which a thing moves, turns, grows, sounds and falls silent; each photograph has its share of the time.
+def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int) -> list[Shown]:
+    """20 s of things that move, turn, grow, sound and fall silent; each photograph is one thing and has its share of the time.
 
     Photographs that the border cuts are left out, as far as there are others.
     """
@@ -62,7 +66,7 @@ def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int) -
     wish = ClipWish(
         targets=(cls,), sources=(1.0,), distractors=(0, 1), offscreen=0.0, switching=1.0, real_scenes=0.0, strength=0.5
     )
-    frames, masks, sounds = [], [], []
+    parts = []
     for cutout in chosen:
         one = Ingredients(
             split="train",
@@ -71,24 +75,58 @@ def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int) -
             backgrounds=ingredients.backgrounds,
         )
         clip = compose_clip(one, rng, seconds=SECONDS / len(chosen), fps=FPS, wish=wish)
-        frames.append(clip.frames)
-        masks.append(clip.masks > 0)
-        sounds.append(clip.sound)
-    count = sum(map(len, frames))
-    t_ns = (np.arange(1, count + 1) / FPS * NS_PER_S).astype(np.int64)
-    sound = np.concatenate(sounds).astype(np.float32)
-    return Shown(Windows(np.concatenate(frames), t_ns, sound, 0, 16_000), np.concatenate(masks), len(chosen))
+        t_ns = (np.arange(1, len(clip.frames) + 1) / FPS * NS_PER_S).astype(np.int64)
+        parts.append(Shown(Windows(clip.frames, t_ns, clip.sound.astype(np.float32), 0, clip.rate_hz), clip.masks > 0))
+    return parts
 
 
-def true_exemplars(shown: Shown, cls: str, samples: int, most: int, source: str) -> list[Exemplar]:
+def true_exemplars(parts: Sequence[Shown], cls: str, samples: int, most: int, source: str) -> list[Exemplar]:
     """Exemplars with the true masks: what a perfect proposal would be."""
     found = []
-    for frame in range(len(shown.windows)):
-        mask = shown.truth[frame]
-        if mask.sum() > 250:
-            sound = shown.windows.sound_of(frame, samples)
-            found.append(Exemplar(shown.windows.frames[frame], sound, ((cls, mask),), source, frame, 1.0))
+    for shown in parts:
+        for frame in range(len(shown.windows)):
+            mask = shown.truth[frame]
+            if mask.sum() > SEEN_PX:
+                sound = shown.windows.sound_of(frame, samples)
+                found.append(Exemplar(shown.windows.frames[frame], sound, ((cls, mask),), source, frame, 1.0))
     return [found[i] for i in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))] if found else []
+
+
+def proposed_exemplars(
+    bench: "Bench", parent: Adapter, parts: Sequence[Shown], cls: str, number: int
+) -> tuple[list[Exemplar], dict[str, Any]]:
+    """Exemplars as the product labels them, the person having drawn a box around each thing, where it is seen last."""
+    found: list[Exemplar] = []
+    overlaps, windows_in_all = [], 0
+    for shown in parts:
+        seen = [frame for frame in range(len(shown.windows)) if shown.truth[frame].sum() > SEEN_PX]
+        if not seen:
+            continue
+        end = seen[-1] + 1
+        windows = replace(shown.windows, frames=shown.windows.frames[:end], t_ns=shown.windows.t_ns[:end])
+        rows, cols = (np.flatnonzero(shown.truth[end - 1].any(axis=axis)) for axis in (1, 0))
+        height, width = shown.truth.shape[1:]
+        left, top = max(0.0, cols[0] / width - BOX_MARGIN), max(0.0, rows[0] / height - BOX_MARGIN)
+        right, bottom = min(1.0, cols[-1] / width + BOX_MARGIN), min(1.0, rows[-1] / height + BOX_MARGIN)
+        request = LessonRequest(
+            id=f"20261121T160000-{number:06x}",
+            kind="teach",
+            name=cls,
+            hint=Hint(box=(left, top, right - left, bottom - top)),
+            asked_wall_ns=number,
+            rate_hz=windows.rate_hz,
+        )
+        try:
+            proposal = propose(bench.network, parent, request, windows)
+        except LessonRejected as error:
+            print(f"{cls}: {error}", flush=True)
+            continue
+        found += proposal.exemplars
+        windows_in_all += len(windows)
+        for mask, truth in zip(proposal.masks, shown.truth, strict=False):
+            if mask.any():
+                overlaps.append(float((mask & truth).sum() / (mask | truth).sum()))
+    return found, {"windows": windows_in_all, "kept": len(found), "iou_with_truth": float(np.mean(overlaps))}
 
 
 class Only(CaseSource):
@@ -227,32 +265,40 @@ def main() -> None:
     parser.add_argument("--teach", nargs="+", required=True)
     parser.add_argument("--photos", type=int, default=1)
     parser.add_argument("--frames", type=int, default=48, help="cases of each scenario")
-    parser.add_argument("--exemplars", type=int, default=24)
+    parser.add_argument("--labels", choices=("proposed", "true"), default="proposed")
+    parser.add_argument("--exemplars", type=int, default=24, help="of a lesson whose labels are the true ones")
+    parser.add_argument("--remembered", type=int, default=8, help="exemplars of each lesson that are rehearsed in later ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--options", type=LearnOptions.model_validate_json, default=LearnOptions())
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
     bench = Bench(args.ingredients, args.frames)
-    adapter, memory = bench.parent, []
-    steps = [{"taught": None, "old": bench.score_old(adapter)}]
+    adapter, memory = bench.parent, list[Exemplar]()
+    steps: list[dict[str, Any]] = [{"taught": None, "old": bench.score_old(adapter)}]
     for number, cls in enumerate(args.teach):
-        shown = compose_lesson(bench.train, cls, args.photos, args.seed + number)
-        new = true_exemplars(shown, cls, bench.form["samples"], args.exemplars, f"lesson-{number}")
+        parts = compose_lesson(bench.train, cls, args.photos, args.seed + number)
+        if args.labels == "true":
+            label = {"kept": args.exemplars}
+            new = true_exemplars(parts, cls, bench.form["samples"], args.exemplars, f"lesson-{number}")
+        else:
+            new, label = proposed_exemplars(bench, adapter, parts, cls, number)
         adapter, cost = learn(bench, adapter, new, memory, args.options, args.seed)
-        memory += new[:: max(1, len(new) // 8)]
+        memory += new[:: max(1, len(new) // args.remembered)]
+        taught = args.teach[: number + 1]
         steps.append(
             {
                 "taught": cls,
-                "photos": shown.photos,
-                "exemplars": len(new),
+                "photos": len(parts),
+                "labels": label,
                 **cost,
                 "old": bench.score_old(adapter),
-                "new": {name: bench.score_new(adapter, name, args.frames) for name in args.teach[: number + 1]},
+                "new": {name: bench.score_new(adapter, name, args.frames) for name in taught},
             }
         )
         print(json.dumps(steps[-1]), flush=True)
-    args.out.write_text(json.dumps({"options": args.options.model_dump(), "steps": steps}, indent=1) + "\n")
+        told = {"photos": args.photos, "labels": args.labels, "frames": args.frames, "options": args.options.model_dump()}
+        args.out.write_text(json.dumps({**told, "bundle": bench.bundle.id, "steps": steps}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
