@@ -103,8 +103,9 @@ def open_media(place: Place, timeout_s: float = TIMEOUT_S) -> Opened:
 def _options(scheme: str) -> dict[str, str]:
     if scheme not in PUSHED_SCHEMES:
         return {}
-    # Little looking ahead before the first frame, no reordering queue: what is live must be fresh.
-    options = {"fflags": "nobuffer", "probesize": "500000", "analyzeduration": "700000"}
+    # Little looking ahead before the first frame: what is live must be fresh. Not `nobuffer`: that throws away what was looked
+    # at, and with it the key frame that a server begins with; the next one may be many seconds away.
+    options = {"probesize": "500000", "analyzeduration": "700000"}
     if scheme.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"  # UDP loses packets on any Wi-Fi, and a lost packet is a torn picture
     if scheme in ("udp", "rtp"):
