@@ -1,5 +1,6 @@
 """One run of cavs-stream: opens what the settings name, runs the live loop, closes everything, writes the report."""
 
+import gc
 import json
 import os
 import signal
@@ -81,6 +82,7 @@ def run(
         if settings.wait_for_watcher_s is not None:
             _await_watcher(parts.publisher, settings.wait_for_watcher_s, stop)
         reconnect = Backoff() if settings.comes_back else None
+        gc.freeze()  # what is loaded stays; walking through it again and again would cost a window now and then
         threads = [CaptureThread(source, parts.inbox, clock, reconnect) for source in sources]
         for thread in threads:
             closing.callback(thread.stop)
