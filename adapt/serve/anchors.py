@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cavs.adapt.data.ingredients import Split
 from cavs.adapt.data.procedural import CLASSES, procedural_ingredients
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.scenarios import FIRST_CLASS, CaseSource
@@ -21,7 +22,7 @@ PER_CLASS = 24
 """Anchors of one class at most: a trial runs them all, twice."""
 DRAWN = "procedural"
 """Source of the composed ones."""
-DRAWN_SPLIT = "val"
+DRAWN_SPLIT: Split = "val"
 """Of the drawn things: the shipped network was trained on those of `train`."""
 DRAWN_SCENARIOS = ("alone", "one_silent", "two_sound")
 DRAWN_EACH = 4

@@ -127,7 +127,7 @@ def _frames_of(video: Path) -> Iterator[tuple[int, npt.NDArray[np.uint8], float]
             if not container.streams.video:
                 raise DataRejected(f"{video}: no picture in it")
             for number, frame in enumerate(container.decode(container.streams.video[0])):
-                yield number, frame.to_ndarray(format="rgb24"), float(frame.time or 0.0)
+                yield number, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), float(frame.time or 0.0)
     except (OSError, ValueError) as error:  # PyAV's errors are one of the two
         raise DataRejected(f"{video}: cannot be decoded ({error})") from None
 

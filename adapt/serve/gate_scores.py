@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import JsonValue
 
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.serve.ground import GateLimits, Ground
@@ -41,7 +42,7 @@ class Scored:
             "before": iou_numbers(before),
             "after": iou_numbers(after),
             "mean_drop": mean(list(drops.values())),
-            "without_anchors": sorted(ground.rows.keys() - before.keys()),
+            "without_anchors": list[JsonValue](sorted(ground.rows.keys() - before.keys())),
         }
         worst = max(drops, key=lambda name: drops[name], default=None)
         if worst is not None and drops[worst] > self._limits.class_drop:

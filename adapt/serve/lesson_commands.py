@@ -15,10 +15,9 @@ from cavs.runtime.store import default_store_path
 from cavs.runtime.store_read import StoreReader
 
 LOOK_NS = 500 * NS_PER_MS
-Subparsers = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_learn(subparsers: Subparsers) -> None:
+def add_learn(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `learn` to cavs-adapt."""
     parser = subparsers.add_parser(
         "learn",
@@ -32,7 +31,7 @@ def add_learn(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_learn)
 
 
-def add_forget(subparsers: Subparsers) -> None:
+def add_forget(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `forget` to cavs-adapt."""
     parser = subparsers.add_parser(
         "forget",
@@ -45,7 +44,7 @@ def add_forget(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_forget)
 
 
-def add_memory(subparsers: Subparsers) -> None:
+def add_memory(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `memory` to cavs-adapt."""
     parser = subparsers.add_parser(
         "memory", help="what the learner keeps", description="Shows or exports what a learner keeps."

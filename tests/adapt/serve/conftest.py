@@ -53,7 +53,7 @@ class Room:
 
     def learn(self, lesson: str, **options: object) -> str:
         """Runs a learner until a lesson has ended; how."""
-        learner = self.learner(**options)
+        learner = self.learner(None, **options)
         run(learner, lambda: self.ended(lesson))
         outcome = self.lessons.outcome(lesson)
         assert outcome is not None

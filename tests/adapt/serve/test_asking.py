@@ -60,5 +60,6 @@ def test_a_thumbnail_shows_the_box(box: tuple[int, int, int, int]) -> None:
     x, y, w, h = box
     frame[4 * y : 4 * (y + h), 8 * x : 8 * (x + w)] = (255, 0, 0)
     picture = cv2.imdecode(np.frombuffer(thumbnail(frame, box, (100, 100)), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
     assert max(picture.shape[:2]) <= 160
-    assert picture[picture.shape[0] // 2, picture.shape[1] // 2, 2] > 200
+    assert np.asarray(picture)[picture.shape[0] // 2, picture.shape[1] // 2, 2] > 200

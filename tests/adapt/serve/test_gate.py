@@ -191,7 +191,16 @@ class RiggedEngine:
     """The candidate's engine as a broken network would make it: `rig` changes what it says, or takes its time."""
 
     def __init__(self, engine: OnnxEngine, rig: Callable[[Prediction, npt.NDArray[np.float32]], Prediction]) -> None:
-        self.name, self.bundle, self._engine, self._rig = engine.name, engine.bundle, engine, rig
+        self._engine, self._rig = engine, rig
+        self.reserve = None
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    @property
+    def bundle(self) -> Bundle:
+        return self._engine.bundle
 
     def prepare(self, adapter: Adapter) -> PreparedAdapter:
         return self._engine.prepare(adapter)
