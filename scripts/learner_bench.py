@@ -19,12 +19,12 @@ import torch
 
 from cavs.adapt.data.cast import ClipWish
 from cavs.adapt.data.clip import compose_clip
-from cavs.adapt.data.ingredients import Ingredients
+from cavs.adapt.data.ingredients import Ingredients, Split
 from cavs.adapt.ingredient_sets import load_sets
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.learn.features import Looks, hear, listen, look, see
 from cavs.adapt.learn.from_bundle import network_from_bundle, put_adapter
-from cavs.adapt.learn.lesson_loss import Rows, said_of
+from cavs.adapt.learn.lesson_loss import rows_of, said_of
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.propose import propose
 from cavs.adapt.learn.training import LessonTraining
@@ -44,6 +44,8 @@ OLD_SCENARIOS = ("alone", "one_silent", "two_sound")
 NEW_SCENARIOS = ("alone", "one_silent", "off_mixed")
 AT_ONCE = 8
 SEEN_PX = 250
+BESIDE = ("airplane", "boat", "train", "truck")
+"""Things that may lie silent beside what is taught."""
 BOX_MARGIN = 0.02
 
 
@@ -160,7 +162,7 @@ class Scorer:
     @torch.inference_mode()
     def labels(self, adapter: Adapter, kept: Kept, attended: torch.Tensor | None = None) -> Iterator[tuple[Case, Any, Any]]:
         put_adapter(self.network, adapter)
-        rows = Rows(self.network.classes.unit_rows(), self.network.classes.used)
+        rows = rows_of(self.network)
         attended = kept.attended if attended is None else attended
         for index in torch.arange(len(kept.cases)).split(AT_ONCE):
             seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, attended[index])
@@ -191,17 +193,27 @@ class Scorer:
         return {"mask_mass": float(np.mean(mass)), "iou_with_thing": float(np.mean(overlap))}
 
 
+def load(
+    folder: str, split: Split, classes: Sequence[str], more: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
+) -> Ingredients:
+    """What a split holds of these classes, and its backgrounds: decoding all of it takes minutes."""
+    manifest = json.loads((Path(folder) / "manifest.json").read_text())
+    others = [e["file"] for kind in ("images", "audio") for e in manifest[kind] if e["cls"] not in (*classes, "offscreen_misc")]
+    scenes = [entry["file"] for entry in manifest["scenes"]]
+    return load_sets([folder, *more], split, [*exclude, *others, *scenes])
+
+
 class Bench:
     """The shipped bundle, what lessons are composed of, and the scores."""
 
-    def __init__(self, folder: str, frames: int) -> None:
+    def __init__(self, folder: str, teach: Sequence[str], frames: int) -> None:
         self.bundle = read_bundle(default_bundle_path())
         self.network = network_from_bundle(self.bundle)
         self.parent = default_adapter(self.bundle)
         self.old = tuple(name for _, name in self.parent.classes)
-        self.train = load_sets([folder], "train")
-        self.test = load_sets([folder, "procedural:10"], "test")
-        permissive = load_sets([folder, "procedural:10"], "test", ["nc/*"])
+        self.train = load(folder, "train", (*teach, *BESIDE))
+        self.test = load(folder, "test", (*teach, *self.old), ("procedural:10",))
+        permissive = load(folder, "test", self.old, ("procedural:10",), ("nc/*",))
         self.scorer = Scorer(self.network)
         config = self.network.config
         self.form: dict[str, Any] = {"size": (config.frame_height_px, config.frame_width_px), "samples": config.sound_samples}
@@ -273,7 +285,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(args.ingredients, args.frames)
+    bench = Bench(args.ingredients, args.teach, args.frames)
     adapter, memory = bench.parent, list[Exemplar]()
     steps: list[dict[str, Any]] = [{"taught": None, "old": bench.score_old(adapter)}]
     for number, cls in enumerate(args.teach):

@@ -42,13 +42,20 @@ class Said:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Rows of a class table: unit vectors (K, D), and (K,), 1 where the row is in use.
+    """Rows of a class table: unit vectors (K, D); used: (K,), 1 where the row is in use; learning: bool (K,).
 
     A lesson leaves out what neither parent nor child uses: nine tenths of the rows, and every pixel is compared with each.
     """
 
     table: Tensor
     used: Tensor
+    learning: Tensor
+
+
+def rows_of(network: Network) -> Rows:
+    """All rows of a network, none of which learns."""
+    used = network.classes.used
+    return Rows(network.classes.unit_rows(), used, torch.zeros_like(used, dtype=torch.bool))
 
 
 def said_of(network: Network, seen: Seen, heard: Heard, sounds: int, rows: Rows) -> Said:
@@ -107,6 +114,7 @@ class LessonLoss:
         apart = (shown_new == 0).float()  # cells that show nothing new
         terms = self._labelled(said, shown, now, truth, rows.used, apart if known_only else None)
         terms |= self._kept(said, answers, pictures, now, apart)
+        terms["apart"] = self.options.apart * self._too_near(rows)
         return {name: term for name, term in terms.items() if term.requires_grad}
 
     def _labelled(  # noqa: PLR0917
@@ -151,6 +159,11 @@ class LessonLoss:
         heard = (per_row * target).sum() / target.sum().clamp_min(1)
         silent = (per_row * (1 - target)).sum(1).mean() / used.sum().clamp_min(1)
         return 0.5 * heard / used.sum().clamp_min(1).sqrt() + silent
+
+    def _too_near(self, rows: Rows) -> Tensor:
+        """How far rows that learn have come into the reach of rows that do not."""
+        cosine = rows.table[rows.learning] @ rows.table[rows.used * ~rows.learning > 0].T
+        return F.relu(cosine - self.options.nearest).square().sum()
 
     def _kept(self, said: Said, answers: Answers, pictures: Tensor, now: Tensor, apart: Tensor) -> dict[str, Tensor]:
         """Distance from the parent: on cells that show nothing new, in sounds that hold nothing new."""

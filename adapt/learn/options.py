@@ -21,6 +21,9 @@ class LearnOptions(BaseModel):
     pair_rate, row_rate: rates of the LoRA pairs and of the new rows, at their highest.
     held:    strength of LRA, the penalty on changes of B A that the parent's answers feel.
     sounding ... presence: weights of the losses of adapt/losses.py.
+    apart:   weight of keeping new rows from old ones, from the cosine `nearest` on: where an old row lies, its pixels and
+             voices lie, and nothing else of them is there to rehearse.
+    frozen:  parts of the network whose pairs do not learn, such as `visual`.
     keep_*:  weights of staying with the parent where nothing new is seen and heard: its map, its embedding, its presences.
     """
 
@@ -47,6 +50,9 @@ class LearnOptions(BaseModel):
     keep_sounding: Weight = 1.0
     keep_embedding: Weight = 2.0
     keep_presence: Weight = 1.0
+    apart: Weight = 1.0
+    nearest: Share = 0.3
+    frozen: tuple[str, ...] = ()
     small_object_area: Share = 0.08
     small_object_most: Annotated[float, Field(ge=1)] = 4.0
     sensed: Count = 24

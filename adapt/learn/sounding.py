@@ -12,7 +12,7 @@ from cavs.adapt.data.sound import HOLD_BLOCKS
 from cavs.adapt.learn.features import AT_ONCE, heard_rows, look, see
 from cavs.adapt.learn.features import hear as hear_kept
 from cavs.adapt.learn.features import listen as listen_kept
-from cavs.adapt.learn.lesson_loss import Rows, said_of
+from cavs.adapt.learn.lesson_loss import rows_of, said_of
 from cavs.adapt.model.neck import enlarge
 from cavs.adapt.model.network import Network
 from cavs.runtime.clock import NS_PER_S
@@ -42,7 +42,7 @@ class Sounding:
 @torch.inference_mode()
 def sounding_of(network: Network, frames: npt.NDArray[np.uint8], sounds: Floats) -> Sounding:
     """frames: uint8 (F, H, W, 3); sounds: float32 (F, N). With the network's adapter."""
-    rows = Rows(network.classes.unit_rows(), network.classes.used)
+    rows = rows_of(network)
     silence = hear_kept(network, listen_kept(network, np.zeros((1, sounds.shape[1]), np.float32)))
     parts = []
     for first in range(0, len(frames), AT_ONCE):

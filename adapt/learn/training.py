@@ -158,6 +158,8 @@ class LessonTraining:
             parameter.requires_grad_(False)
         pairs: dict[str, nn.Parameter] = {}
         for layer, module in adapted_layers(self.network).items():
+            if layer.split(".")[0] in self.options.frozen:
+                continue
             for side in (DOWN, UP):
                 parameter = getattr(module, side)
                 parameter.requires_grad_(True)
@@ -212,7 +214,7 @@ class LessonTraining:
         if self.fresh and bool(used.all()):
             places = torch.tensor([self._active.index(row) for row in self.fresh])
             table = table.index_copy(0, places, F.normalize(self._parameters["rows"], dim=1))
-        return Rows(table, used)
+        return Rows(table, used, torch.tensor([row in self.fresh for row in self._active]))
 
     def _batch(self, step: int) -> Tensor:
         """Pictures of a step: each of the pool once in a round, in an order of its own."""
