@@ -164,7 +164,7 @@ class Scorer:
         put_adapter(self.network, adapter)
         rows = rows_of(self.network)
         attended = kept.attended if attended is None else attended
-        for index in torch.arange(len(kept.cases)).split(AT_ONCE):
+        for index in torch.split(torch.arange(len(kept.cases)), AT_ONCE):
             seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, attended[index])
             said = said_of(self.network, seen, heard, 1, rows)
             perception = Perception(

@@ -37,7 +37,7 @@ class Looks:
 def look(network: Network, frames: npt.NDArray[np.uint8]) -> Looks:
     """frames: uint8 (P, H, W, 3)."""
     images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-    parts = [tuple(level.half() for level in network.visual.early(part)) for part in images.split(AT_ONCE)]
+    parts = [tuple(level.half() for level in network.visual.early(part)) for part in torch.split(images, AT_ONCE)]
     return Looks(tuple(torch.cat(levels) for levels in zip(*parts, strict=True)))
 
 
@@ -52,7 +52,7 @@ def see(network: Network, looks: Looks) -> Seen:
 def listen(network: Network, sounds: npt.NDArray[np.float32]) -> Tensor:
     """sounds: float32 (M, N). Gives what `hear` takes, float32 (M, 1 + V + 1 + T, E)."""
     waves = torch.from_numpy(np.ascontiguousarray(sounds))
-    return torch.cat([network.listener.attend(network.audio(part)) for part in waves.split(AT_ONCE)])
+    return torch.cat([network.listener.attend(network.audio(part)) for part in torch.split(waves, AT_ONCE)])
 
 
 def hear(network: Network, attended: Tensor) -> Heard:

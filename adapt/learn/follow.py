@@ -26,7 +26,7 @@ def follow(frames: Sequence[Pixels], start: int, mask: Mask, known: Mapping[int,
     masks = [np.zeros(mask.shape, bool) for _ in frames]
     masks[start] = mask
     grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     for order in (range(start + 1, len(frames)), range(start - 1, -1, -1)):
         before, last, usual, colours = start, mask, int(np.count_nonzero(mask)), _colours(frames[start], mask)
         for index in order:

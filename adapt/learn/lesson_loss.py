@@ -78,11 +78,11 @@ def answers_of(network: Network, pool: Part, rows: Rows) -> Answers:
     """What a network, as it is now, says of the whole pool."""
     sounds = pool.attended.shape[1]
     parts = []
-    for index in torch.arange(len(pool.looks)).split(PICTURES_AT_ONCE):
+    for index in torch.split(torch.arange(len(pool.looks)), PICTURES_AT_ONCE):
         seen, heard = see(network, pool.looks.of(index)), hear(network, pool.attended[index].flatten(0, 1))
         said = said_of(network, seen, heard, sounds, rows)
-        shape = (len(index), sounds)
-        parts.append((said.sounding.unflatten(0, shape).half(), said.embedding.half(), said.presence.unflatten(0, shape)))
+        sounding = said.sounding.reshape(len(index), sounds, *said.sounding.shape[1:])
+        parts.append((sounding.half(), said.embedding.half(), said.presence.reshape(len(index), sounds, -1)))
     return Answers(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 

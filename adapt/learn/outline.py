@@ -40,7 +40,8 @@ def outline(frame: Pixels, prior: Floats) -> Mask:
         return expected
     models = np.zeros((1, 65), np.float64), np.zeros((1, 65), np.float64)
     cv2.setRNGSeed(0)  # GrabCut begins with random clusters
-    cv2.grabCut(np.ascontiguousarray(frame[window]), trimap, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    everywhere = (0, 0, part.shape[1], part.shape[0])  # not read: the trimap says where
+    cv2.grabCut(np.ascontiguousarray(frame[window]), trimap, everywhere, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
     cut = np.zeros(prior.shape, bool)
     cut[window] = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     cut = whole(cut, expected)

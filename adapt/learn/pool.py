@@ -100,7 +100,7 @@ class Composer:
         return Part(
             looks=look(self.network, np.stack([picture.frame for picture in pictures])),
             shown=torch.from_numpy(np.stack([self._shares(picture) for picture in pictures])),
-            attended=attended.unflatten(0, (len(pictures), self.options.sounds)),
+            attended=attended.reshape(len(pictures), self.options.sounds, *attended.shape[1:]),
             heard=torch.tensor(heard).reshape(len(pictures), self.options.sounds, len(self.columns)),
         )
 

@@ -52,7 +52,7 @@ def sounding_of(network: Network, frames: npt.NDArray[np.uint8], sounds: Floats)
         said, muted = (said_of(network, seen, what, 1, rows).sounding for what in (heard, quiet))
         voice = (seen.embedding.flatten(2).transpose(1, 2) @ heard.voices.transpose(1, 2)).amax(2)
         maps = (torch.sigmoid(enlarge(logit[:, None], 4))[:, 0] for logit in (said, muted))
-        parts.append((*maps, voice.unflatten(1, seen.embedding.shape[2:]), seen.embedding))
+        parts.append((*maps, voice.reshape(-1, *seen.embedding.shape[2:]), seen.embedding))
     return Sounding(*(torch.cat(tensors).float().numpy() for tensors in zip(*parts, strict=True)))
 
 

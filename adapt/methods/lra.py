@@ -158,7 +158,7 @@ def pair_rank(segmenter: Segmenter) -> int:
     return ranks.pop()
 
 
-def products(segmenter: Segmenter) -> Tensors:
+def products(segmenter: nn.Module) -> Tensors:
     """B A of every adapted layer under the name of the weight that it adds to."""
     return {
         f"{name}.weight": layer.lora_up @ layer.lora_down

@@ -1,6 +1,7 @@
 """Small lessons for tests: a bundle that is only described, and a bright thing that hums while it crosses the picture."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ RATE_HZ = 16_000
 def described_bundle(network: Network) -> Bundle:
     """What an adapter is checked against, without a graph: nothing here runs one."""
     config = network.config
-    fields = {
+    fields: dict[str, Any] = {
         "name": "described",
         "frame": FrameSpec(height_px=config.frame_height_px, width_px=config.frame_width_px),
         "sound": SoundSpec(rate_hz=config.sound_rate_hz, samples=config.sound_samples),

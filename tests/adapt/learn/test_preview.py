@@ -28,6 +28,7 @@ def test_the_previews_show_what_is_kept(tmp_path: Path) -> None:
     lesson, _ = windows()
     write_proposal_files(proposal(), lesson, tmp_path)
     sheet = cv2.imread(str(tmp_path / PREVIEW_FILE))
+    assert sheet is not None
     assert sheet.shape == (2 * (64 + 22), 6 * 64, 3)
     with av.open(str(tmp_path / MOVIE_FILE)) as movie:
         pictures = [frame.to_ndarray(format="rgb24") for frame in movie.decode(video=0)]

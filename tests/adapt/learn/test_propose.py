@@ -25,7 +25,13 @@ def windows(count: int = 10, loudness: float = 1.0, boxes: np.ndarray | None = N
 
 
 def request(**fields: Any) -> LessonRequest:
-    told = {"id": "20261121T160000-aabbcc", "kind": "teach", "name": NAME, "asked_wall_ns": 5, "rate_hz": RATE_HZ}
+    told: dict[str, Any] = {
+        "id": "20261121T160000-aabbcc",
+        "kind": "teach",
+        "name": NAME,
+        "asked_wall_ns": 5,
+        "rate_hz": RATE_HZ,
+    }
     return LessonRequest(**(told | fields))
 
 
@@ -47,7 +53,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 def test_what_is_pointed_at_is_outlined_in_every_window(kind: str) -> None:
     lesson, masks = windows()
     last = masks[-1]
-    hint, more = Hint(), {}
+    hint, more = Hint(), dict[str, Any]()
     if kind == "box":
         hint = Hint(box=box_of(last))
     elif kind == "point":
@@ -118,7 +124,9 @@ def test_sound_and_sight_must_agree() -> None:
     there = np.where(thing, 0.9, 0.05).astype(np.float32)
     elsewhere = np.roll(there, 24, axis=1)
     nothing = np.full((SIZE, SIZE), 0.05, np.float32)
-    assert _verdict(thing, there, nothing, True, 0.5, hinted=False) == (None, pytest.approx(0.9))
+    reason, score = _verdict(thing, there, nothing, True, 0.5, hinted=False)
+    assert reason is None
+    assert score == pytest.approx(0.9)
     assert _verdict(thing, there, nothing, False, 0.5, hinted=False)[0] == "silent"
     assert _verdict(thing & False, there, nothing, True, 0.5, hinted=False)[0] == "not seen"
     assert _verdict(thing, there, there, True, 0.5, hinted=False)[0] == "sight alone"
