@@ -38,6 +38,8 @@ class Learner:
         self._persisting = Persisting(desk.options.ask)
         self._unknown: tuple[str, HeardObject, tuple[int, int]] | None = None
         self._tries: dict[str, int] = {}
+        self._ended: set[str] = set()
+        self._drawn_for = ""
         self._not_before_ns = desk.clock.now_ns()
         self._lesson_ns = desk.clock.now_ns()
         self._tidy_ns = desk.clock.now_ns() - TIDY_NS
@@ -91,7 +93,10 @@ class Learner:
         desk = self._desk
         waiting, asking, found = 0, [], None
         for lesson in desk.lessons.ids():
+            if lesson in self._ended:
+                continue
             if desk.lessons.outcome(lesson) is not None:
+                self._ended.add(lesson)
                 continue
             waiting += 1
             if found is None and self._is_ready(lesson):
@@ -140,11 +145,12 @@ class Learner:
         current = desk.store.load_current()
         desk.note(version=current.version)
         known = [name for _, name in current.adapter.classes]
-        if desk.anchors.lacks_drawn(current.bundle, known):
+        if self._drawn_for != current.adapter.id and desk.anchors.lacks_drawn(current.bundle, known):
             desk.working = True
-            for one in drawn_anchors(current.bundle, known, desk.wall_ns()):
+            for one in drawn_anchors(current.bundle, known):
                 desk.anchors.folder.add(one, current.bundle.manifest.sound.rate_hz)
                 desk.breathe()
+            self._drawn_for = current.adapter.id
             return 0
         now_ns = desk.clock.now_ns()
         if now_ns - self._tidy_ns >= TIDY_NS:

@@ -30,6 +30,8 @@ def draw_rehearsal(
     new:  windows of the lesson. said: what the old model said of each, labels (H, W) of the graph contract.
     rows: row of each class that the old model knows; classes of the lesson that it does not know are the new ones.
     """
+    if not memory:
+        return ()
     import torch  # takes seconds, and most of a learner's life is waiting
 
     from cavs.adapt.methods.csr import collision_pixels, dominant_pair, frequency, repeated

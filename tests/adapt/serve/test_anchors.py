@@ -22,9 +22,12 @@ def anchors(tmp_path: Path) -> Anchors:
 def test_composed_anchors_show_every_drawn_class_that_is_known(anchors: Anchors, tmp_path: Path) -> None:
     bundle = make_tiny_bundle(tmp_path / "bundle", samples=16_000)
     assert anchors.lacks_drawn(bundle, DRAWN)
-    made = list(drawn_anchors(bundle, (*DRAWN, "dog"), 1))
+    made = list(drawn_anchors(bundle, (*DRAWN, "dog")))
     assert {name for one in made for name in one.names} == set(DRAWN)
-    anchors.take(iter(made[:2]), 16_000)
+    for count in (2, len(made)):  # a learner that was killed after two makes the rest
+        assert anchors.lacks_drawn(bundle, DRAWN)
+        anchors.take(iter(made[:count]), 16_000)
+    assert len(anchors.folder.kept()) == len(made)
     assert not anchors.lacks_drawn(bundle, DRAWN)
     assert all(one.frame.shape == (64, 64, 3) and one.sound.shape == (16_000,) for one in made)
 
