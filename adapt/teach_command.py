@@ -12,7 +12,7 @@ import numpy as np
 
 from cavs.adapt.progress_line import ProgressLine, learning_line
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock
-from cavs.runtime.control import IPC, ControlClient, control_address
+from cavs.runtime.control import ControlClient, control_address, somebody_listens
 from cavs.runtime.errors import AdaptError, ConfigError, ControlRefused, LessonRejected
 from cavs.runtime.lesson import PREVIEW_FILE, PROPOSAL
 from cavs.runtime.store import default_store_path
@@ -68,8 +68,8 @@ def address_of(args: argparse.Namespace) -> str:
 
 
 def require_stream(address: str) -> None:
-    """Raises ControlRefused if this is a local socket that is not there: no need to wait for its answer."""
-    if address.startswith(IPC) and not Path(address.removeprefix(IPC)).exists():
+    """Raises ControlRefused at once if nobody can answer there."""
+    if not somebody_listens(address):
         raise ControlRefused(f"{address}: no stream runs here; start one: cavs-stream --camera 0 --adapt, or give --control")
 
 

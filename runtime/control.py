@@ -3,6 +3,7 @@
 One request is one msgpack map, and so is its answer. The stream's end is cavs.stream.control.
 """
 
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,6 +35,18 @@ def control_address(store: Path | str) -> str:
 def fits_a_socket(address: str) -> bool:
     """False if this is an ipc address whose path is longer than the kernel takes."""
     return not address.startswith(IPC) or len(address.removeprefix(IPC).encode()) <= IPC_PATH_BYTES_MAX
+
+
+def somebody_listens(address: str) -> bool:
+    """False if this is a local socket that is not there, or that a killed stream left: no need to wait for its answer."""
+    if not address.startswith(IPC):
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(address.removeprefix(IPC))
+        except OSError:
+            return False
+    return True
 
 
 class ControlClient:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,9 @@ class ControlServer:
 
     def _close_sockets(self) -> None:
         for socket in self._sockets:
+            if not socket.closed:
+                with suppress(OSError):  # ZeroMQ leaves it; while it is bound nobody else's can lie there
+                    os.unlink(str(socket.getsockopt_string(zmq.LAST_ENDPOINT)).removeprefix(IPC))
             socket.close(linger=POLL_MS)
         if self._guard is not None:
             self._guard.close()

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 import zmq
 
-from cavs.runtime.control import ControlClient, control_address
+from cavs.runtime.control import ControlClient, control_address, somebody_listens
 from cavs.runtime.errors import ConfigError, ControlRefused
 from cavs.stream.control import ControlServer
 from cavs.stream.control_requests import Request, Say, Status
@@ -95,6 +95,16 @@ def test_garbage_is_refused_and_ends_nothing(server: ControlServer) -> None:
 
 def test_only_its_user_can_open_the_local_socket(server: ControlServer, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "control.sock").stat().st_mode) == 0o600
+
+
+def test_its_local_socket_goes_with_it(tmp_path: Path) -> None:
+    address = control_address(tmp_path)
+    assert not somebody_listens(address)
+    server = ControlServer([address, "tcp://127.0.0.1:*"], answer)
+    assert somebody_listens(address)
+    server.close()
+    assert not somebody_listens(address)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_with_keys_only_allowed_clients_are_answered_on_tcp(tmp_path: Path) -> None:
