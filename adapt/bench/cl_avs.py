@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cavs.adapt.bench.corruptions import CORRUPTIONS
 from cavs.adapt.bench.protocols import ClassProtocol, Clip, ProtocolTask, split_classes
 
 DOMAINS: dict[str, tuple[str, ...]] = {
@@ -23,6 +24,8 @@ DOMAINS: dict[str, tuple[str, ...]] = {
 """The 23 categories of S4 in five groups."""
 S4_CLASSES: tuple[str, ...] = tuple(name for names in DOMAINS.values() for name in names)
 BASE, STEP = 11, 2
+SOUNDING = "sounding"
+"""The one class of a stream."""
 
 
 def class_order(classes: Sequence[str], seed: int) -> tuple[str, ...]:
@@ -42,10 +45,25 @@ def til(classes: Sequence[str] = S4_CLASSES, seed: int = 0, base: int = BASE, st
     return ClassProtocol(f"til-{base}-{step}", tasks, outputs="task", task_known=True)
 
 
-def dil(domains: dict[str, tuple[str, ...]] | None = None) -> ClassProtocol:
-    """Domain-incremental: the groups one after another, one output throughout."""
-    tasks = tuple(ProtocolTask(name, classes) for name, classes in (domains or DOMAINS).items())
+def dil(classes: Sequence[str] = S4_CLASSES) -> ClassProtocol:
+    """Domain-incremental: the groups one after another, one output throughout. ValueError for a class of no group."""
+    strange = sorted(set(classes) - set(S4_CLASSES))
+    if strange:
+        raise ValueError(f"{', '.join(strange)} in none of the groups {', '.join(DOMAINS)}; dil-corrupted takes any classes")
+    present = {name: tuple(one for one in of_group if one in classes) for name, of_group in DOMAINS.items()}
+    tasks = tuple(ProtocolTask(name, of_group) for name, of_group in present.items() if of_group)
     return ClassProtocol("dil", tasks, outputs="sounding")
+
+
+def dil_corrupted() -> ClassProtocol:
+    """Domain-incremental: clips of all categories, in a condition of light or sound at a time."""
+    tasks = tuple(ProtocolTask(name, (name,)) for name in CORRUPTIONS)
+    return ClassProtocol("dil-corrupted", tasks, outputs="sounding")
+
+
+def tf_cl() -> ClassProtocol:
+    """Task-free: what is learned, and tested on, as one; `TaskFree` has the stream."""
+    return ClassProtocol("tf-cl", (ProtocolTask("stream", (SOUNDING,)),), outputs="sounding")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class StoredClip:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipFeatures:
-    """The annotated frames of a clip: encoded inputs in half precision, and mask indices uint8 (F, h, w) at the size of the
-    logits."""
+    """The annotated frames of a clip: encoded inputs in half precision or raw ones, and mask indices uint8 (F, h, w) at
+    the size of the logits."""
 
     inputs: Inputs
     masks: Tensor
@@ -56,9 +56,12 @@ class ClipFeatures:
 
 
 class ClipStore:
-    """All clips of some data sets of one list of classes. `cache` holds the features and may be shared by runs."""
+    """All clips of some data sets of one list of classes.
 
-    def __init__(self, data_sets: Sequence[ClipSet], encoder: NetworkSegmenter, cache: Path) -> None:
+    cache: folder of the features, which runs may share. raw: hands out pictures and waves instead, and caches nothing on disk.
+    """
+
+    def __init__(self, data_sets: Sequence[ClipSet], encoder: NetworkSegmenter, cache: Path, raw: bool = False) -> None:
         if len({data_set.classes for data_set in data_sets}) != 1:
             raise DataRejected(f"{len(data_sets)} data sets of different classes; give sets that were composed with the same")
         self.classes = data_sets[0].classes
@@ -70,8 +73,9 @@ class ClipStore:
         self._by_key = {clip.key: clip for clip in self.clips}
         self._data_sets = tuple(data_sets)
         self._encoder = encoder
+        self._raw = raw
         self.label_stride = encoder.label_stride
-        roots = "\n".join(str(data_set.root.resolve()) for data_set in data_sets)
+        roots = "\n".join(f"{data_set.root.resolve()}{data_set.view}" for data_set in data_sets)
         self._folder = cache / hashlib.sha256(f"{roots}\n{fingerprint(encoder)}".encode()).hexdigest()[:16]
         self._readable: frozenset[str] = frozenset()
         self._open: OrderedDict[str, ClipFeatures] = OrderedDict()
@@ -95,25 +99,57 @@ class ClipStore:
             self._open_bytes -= self._open.popitem(last=False)[1].size
         return found
 
+    def labelled(self, key: str) -> LabelledClip:
+        """A clip as it lies on disk. ValueError for training clips, which are read for learning only."""
+        clip = self._by_key[key]
+        if clip.split == "train":
+            raise ValueError(f"{key}: a training clip; only others are shown")
+        return self._data_sets[clip.data_set].clip(clip.index)
+
+    def source_bytes(self, key: str) -> int:
+        """What a clip takes on disk: frames, masks and sound."""
+        clip = self._by_key[key]
+        files = self._data_sets[clip.data_set].files[clip.index]
+        return sum(path.stat().st_size for path in (*files.frames, *(mask for _, mask in files.masks), files.sound))
+
+    def fill(self, told: Callable[[int, int], None]) -> None:
+        """Encodes what is not in the cache yet; `told` hears how many clips are done, and of how many."""
+        lacking = [] if self._raw else [clip for clip in self.clips if not self._file(clip.key).exists()]
+        for done, clip in enumerate(lacking, 1):
+            self._encode(clip.key, self._file(clip.key))
+            told(done, len(lacking))
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.safetensors"
+
     def _load(self, key: str) -> ClipFeatures:
-        file = self._folder / f"{key}.safetensors"
+        if self._raw:
+            inputs, masks = self._frames(key)
+            return ClipFeatures(inputs, masks)
+        file = self._file(key)
         if not file.exists():
             self._encode(key, file)
         tensors = load_file(file)
         levels = tuple(tensors[name] for name in sorted(tensors) if name.startswith("level"))
         return ClipFeatures(Inputs(levels, (tensors["tokens"],), encoded=True), tensors["masks"])
 
-    def _encode(self, key: str, file: Path) -> None:
+    def _frames(self, key: str) -> tuple[Inputs, Tensor]:
+        """Pictures uint8 and waves of the annotated frames, and their masks."""
         stored = self._by_key[key]
         clip = self._data_sets[stored.data_set].clip(stored.index)
         frames = np.flatnonzero(clip.annotated)
         pictures = torch.from_numpy(clip.frames[frames]).permute(0, 3, 1, 2).contiguous()
         samples = self._encoder.sound_samples
         waves = torch.from_numpy(np.stack([sound_before(clip, int(frame), samples) for frame in frames]))
-        encoded = self._encoder.encode(Inputs((pictures,), (waves,)))
+        half = STRIDE // 2
+        masks = np.ascontiguousarray(clip.masks[frames][:, half::STRIDE, half::STRIDE])
+        return Inputs((pictures,), (waves,)), torch.from_numpy(masks)
+
+    def _encode(self, key: str, file: Path) -> None:
+        inputs, masks = self._frames(key)
+        encoded = self._encoder.encode(inputs)
         tensors = {f"level{n}": level.half().contiguous() for n, level in enumerate(encoded.pictures)}
-        masks = np.ascontiguousarray(clip.masks[frames][:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE])
-        tensors |= {"tokens": encoded.sounds[0].half().contiguous(), "masks": torch.from_numpy(masks)}
+        tensors |= {"tokens": encoded.sounds[0].half().contiguous(), "masks": masks}
         partial = file.with_suffix(f".{os.getpid()}")  # runs that share a cache may encode the same clip at once
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

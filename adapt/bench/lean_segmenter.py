@@ -75,8 +75,8 @@ class LeanSegmenter(NetworkSegmenter):
 
     label_stride = 8
 
-    def __init__(self, network: Network, seed: int = 0, *, conditioning: bool = True) -> None:
-        super().__init__(network, seed, conditioning=conditioning)
+    def __init__(self, network: Network, seed: int = 0, *, conditioning: bool = True, encoder_lora: bool = False) -> None:
+        super().__init__(network, seed, conditioning=conditioning, encoder_lora=encoder_lora)
         torch.manual_seed(seed)
         neck, listener, decoder = (
             LeanNeck(network.visual.channels),
@@ -89,7 +89,7 @@ class LeanSegmenter(NetworkSegmenter):
 
     def forward(self, inputs: Inputs) -> Said:
         if not inputs.encoded:
-            inputs = self.encode(inputs)
+            inputs = self.encoded(inputs)
         seen = self.neck(inputs.pictures)
         tokens, context = self.listener(inputs.sounds[0])
         features, attention = self.decoder(seen, tokens, context)

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from cavs.adapt.bench.best_epoch import BestEpoch
 from cavs.adapt.bench.network_segmenter import NetworkSegmenter
 from cavs.adapt.bench.task_data import TaskData
 from cavs.adapt.methods.classifier import GrowingClassifier
@@ -45,19 +46,34 @@ def learn(
     *,
     shuffle: np.random.Generator,
     view: Callable[[Rows], Rows] = as_they_are,
+    keep_best: bool = False,
+    told: Callable[[float], None] = lambda share: None,
 ) -> None:
-    """Learns a task that the method has begun. view: changes every batch. TrainingStopped for a loss that is no number."""
+    """Learns a task that the method has begun. TrainingStopped for a loss that is no number.
+
+    view: changes every batch. keep_best: the weights of the epoch that scores best on the task's validation clips, where it has
+    any, instead of the last. told: hears how much is learned, 0 to 1.
+    """
+    best = BestEpoch(context.segmenter, lambda: map(view, data.validation()), context.task.new) if keep_best else None
     parameters = [p for p in context.segmenter.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True)
     for epoch in range(recipe.epochs):
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate_in(epoch)
-        for rows in data.epoch(method.rehearsal(epoch, len(data.current)), recipe.batch, shuffle):
+        rehearsed = method.rehearsal(epoch, len(data.current))
+        frames, learned = data.frames((*data.current, *rehearsed)), 0
+        for rows in data.epoch(rehearsed, recipe.batch, shuffle):
             step = Step(view(rows), context.task, context.segmenter, context.old)
             terms = learn_step(method, step, optimiser, recipe.clip_norm)
             if not all(torch.isfinite(term) for term in terms.values()):
                 said = ", ".join(f"{name} {float(term):.3g}" for name, term in terms.items())
                 raise TrainingStopped(f"task {context.task.index}, loss {said}; lower the rate or the weights")
+            learned += len(rows.clips)
+            told((epoch + learned / frames) / recipe.epochs)
+        if best is not None:
+            best.look()
+    if best is not None:
+        best.take()
 
 
 def start_together(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cavs.adapt.methods.classifier import GrowingClassifier
 from cavs.adapt.methods.method import Inputs, Said, Segmenter
 from cavs.adapt.model.heads import Matching
-from cavs.adapt.model.lora import detach_lora, fold_lora
+from cavs.adapt.model.lora import DOWN, UP, attach_lora, detach_lora, fold_lora
 from cavs.adapt.model.network import Network
 
 CONDITIONED = ("condition4", "condition8", "condition16", "condition32")
@@ -28,11 +28,12 @@ class NetworkSegmenter(Segmenter):
     """Labels at a quarter of the frame's size. Takes the network over: its sounding head goes.
 
     seed: of the classifier. conditioning: False leaves out the sound's hold on the channels before the attention.
+    encoder_lora: fresh pairs in the visual encoder learn, as in ATLAS; only raw inputs reach them.
     """
 
     label_stride = 4
 
-    def __init__(self, network: Network, seed: int = 0, *, conditioning: bool = True) -> None:
+    def __init__(self, network: Network, seed: int = 0, *, conditioning: bool = True, encoder_lora: bool = False) -> None:
         super().__init__()
         self.visual, self.audio = network.visual, network.audio
         self.neck, self.listener, self.decoder = network.neck, network.listener, network.decoder
@@ -48,6 +49,9 @@ class NetworkSegmenter(Segmenter):
             fold_lora(encoder)  # what an adapter had made of them is kept, but they learn no more
             detach_lora(encoder)
             encoder.requires_grad_(False)
+        self._encoder_learns = encoder_lora
+        if encoder_lora:
+            attach_lora(self.visual, network.config.lora_rank)
         self._silence: Tensor | None = None
         self._taking_statistics = False
 
@@ -66,11 +70,26 @@ class NetworkSegmenter(Segmenter):
         self.audio.eval()
         return self
 
+    def learn_again(self) -> None:
+        """Everything that may learn does, after it was frozen."""
+        for part in (self.neck, self.listener, self.decoder, self.classifier):
+            part.requires_grad_(True)
+        for name, parameter in self.visual.named_parameters():
+            parameter.requires_grad_(self._encoder_learns and name.endswith((DOWN, UP)))
+
     @torch.no_grad()
     def encode(self, inputs: Inputs) -> Inputs:
         """Raw inputs as the frozen encoders have them."""
         self.train(self.training)
         return Inputs(tuple(self.visual(inputs.pictures[0])), (self.audio(inputs.sounds[0]),), encoded=True)
+
+    def encoded(self, inputs: Inputs) -> Inputs:
+        """As `encode`, with gradients for the pairs of the visual encoder where they learn."""
+        if not self._encoder_learns:
+            return self.encode(inputs)
+        with torch.no_grad():
+            tokens = self.audio(inputs.sounds[0])
+        return Inputs(tuple(self.visual(inputs.pictures[0])), (tokens,), encoded=True)
 
     def muted(self, inputs: Inputs) -> Inputs:
         if not inputs.encoded:
@@ -83,7 +102,7 @@ class NetworkSegmenter(Segmenter):
 
     def forward(self, inputs: Inputs) -> Said:
         if not inputs.encoded:
-            inputs = self.encode(inputs)
+            inputs = self.encoded(inputs)
         seen, heard = self.neck(inputs.pictures), self.listener(inputs.sounds[0])
         pixels = seen.embedding.permute(0, 2, 3, 1)  # (B, h, w, D)
         voice = (pixels.flatten(1, 2) @ heard.voices.transpose(1, 2)).amax(2)  # (B, h w)

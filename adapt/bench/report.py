@@ -27,6 +27,9 @@ class RunRecord(BaseModel):
     recipe:     epochs, rates and what else the run was told about learning.
     measures:   by name, the matrix as `ResultsMatrix.to_json` gives it.
     confusions: pixels after every task, truth in rows, prediction in columns, background first.
+    collisions: of every task (old class, new class, pixels) of each clip that the old network mistook; of methods that look.
+    memory_mib: clips kept for later tasks, as they lie on disk, and whatever else the method carries on. None: not measured.
+    peak_mib:   the most that the process of the run held in memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,7 +42,10 @@ class RunRecord(BaseModel):
     recipe: dict[str, JsonValue] = {}
     measures: dict[str, dict[str, JsonValue]]
     confusions: list[list[list[int]]] = []
+    collisions: list[list[tuple[int, int, int]]] = []
     memory_clips: int
+    memory_mib: float | None = None
+    peak_mib: float | None = None
     seconds: float
 
     def matrix(self, measure: str) -> ResultsMatrix:
@@ -77,11 +83,13 @@ COLUMNS: dict[str, Callable[[RunRecord, ResultsMatrix], float]] = {
     "BWT": lambda _, matrix: matrix.backward_transfer,
     "FWT": lambda _, matrix: matrix.forward_transfer,
     "memory (clips)": lambda run, _: float(run.memory_clips),
+    "memory (MiB)": lambda run, _: math.nan if run.memory_mib is None else run.memory_mib,
+    "peak (MiB)": lambda run, _: math.nan if run.peak_mib is None else run.peak_mib,
     "time (s)": lambda run, _: run.seconds,
 }
 
-WHOLE = ("memory (clips)", "time (s)")
-"""Columns that are shown without decimals."""
+DIGITS = {"memory (clips)": 0, "memory (MiB)": 1, "peak (MiB)": 0, "time (s)": 0}
+"""Decimals of a column; 3 for scores."""
 
 
 def read_runs(folder: Path) -> list[RunRecord]:
@@ -171,7 +179,7 @@ def to_latex(table: Table) -> str:
 
 
 def _texts(table: Table, cells: Sequence[Spread]) -> list[str]:
-    return [_text(cell, 0 if name in WHOLE else 3) for name, cell in zip(table.columns, cells, strict=True)]
+    return [_text(cell, DIGITS.get(name, 3)) for name, cell in zip(table.columns, cells, strict=True)]
 
 
 def _text(cell: Spread, digits: int) -> str:

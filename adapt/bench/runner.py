@@ -7,81 +7,46 @@
 Weights are safetensors, the method's state is read with `weights_only`: nothing is unpickled.
 """
 
-import fcntl
-import hashlib
 import json
+import resource
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cavs.adapt.bench.clip_store import ClipStore
-from cavs.adapt.bench.evaluation import MEASURES, evaluate, task_scores
-from cavs.adapt.bench.learning import Recipe, learn, start_together
+from cavs.adapt.bench.learning import learn, start_together
 from cavs.adapt.bench.network_segmenter import NetworkSegmenter
-from cavs.adapt.bench.protocols import ClassProtocol, Scored, check_clips
+from cavs.adapt.bench.plan import RunPlan
+from cavs.adapt.bench.protocols import ClassProtocol, check_clips
 from cavs.adapt.bench.report import RUN_FILE, RunRecord
 from cavs.adapt.bench.results import ResultsMatrix
+from cavs.adapt.bench.run_files import alone, pin, write_whole
+from cavs.adapt.bench.scoring import Score, measures_of, score
 from cavs.adapt.bench.task_data import TaskData
 from cavs.adapt.methods.catalogue import make_method
 from cavs.adapt.methods.fine_tuning import FineTuning
-from cavs.adapt.methods.method import Rows, Segmenter, Task, TaskContext
+from cavs.adapt.methods.method import Rows, Segmenter, State, Task, TaskContext
 from cavs.adapt.methods.training import frozen_copy
 from cavs.runtime.clock import NS_PER_S, Clock
 from cavs.runtime.errors import TrainingStopped
 
-SHARED = {"protocol", "common", "batch", "weight_decay", "clip_norm", "head", "conditioning", "data", "network"}
-"""What the shared start depends on, with the first rate and the seed."""
-
-
-class RunPlan(BaseModel):
-    """What a run was told. epochs: of the first task and of each later one; rates likewise.
-
-    common:     epochs that all methods of a seed share, before the first task (`learning.start_together`); 0 for a network
-                that is trained already.
-    head:       what learns behind the encoders: the network's own, or `lean_segmenter`.
-    conditioning: False for the network without ATLAS's pre-fusion conditioning.
-    scored:     split that scores are taken on; `val` while anything is still being chosen.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    protocol: str
-    method: str
-    options: dict[str, JsonValue] = {}
-    seed: int = 0
-    common: int = Field(0, ge=0)
-    epochs: tuple[int, int] = (10, 5)
-    batch: int = Field(16, ge=1)
-    rates: tuple[float, float] = (1e-3, 1e-3)
-    weight_decay: float = Field(1e-2, ge=0)
-    clip_norm: float = Field(5.0, gt=0)
-    scored: Scored = "test"
-    head: Literal["network", "lean"] = "network"
-    conditioning: bool = True
-    data: tuple[str, ...] = ()
-    network: str = ""
-
-    def recipe(self, task: int) -> Recipe:
-        later = min(task, 1)
-        return Recipe(self.epochs[later], self.batch, self.rates[later], self.weight_decay, self.clip_norm)
-
-    def common_file(self) -> str:
-        """A name of the shared start that changes with whatever it depends on."""
-        matters = self.model_dump_json(include=SHARED)
-        return f"{hashlib.sha256(f'{matters} {self.rates[0]}'.encode()).hexdigest()[:16]}-{self.seed}.safetensors"
+BYTES_PER_MIB = 2**20
+KIB_PER_MIB = 2**10
+Row = dict[str, Score]
+"""The scores after one task, by measure."""
 
 
 class BenchRun:
-    """Runs a plan in a folder. `after_task` hears the number of each finished task.
+    """Runs a plan in a folder. `after_task` hears the number of each finished task, `told` the number of the task under way and
+    how much of it is learned, 0 to 1.
 
     common: folder of the starts that runs share.
     """
@@ -103,27 +68,38 @@ class BenchRun:
         self.out, self.clock, self.after_task = out, clock, after_task
         self.method = make_method(plan.method, plan.options)
         self.common = out if common is None else common
-        self.rows: list[dict[str, tuple[list[float], float]]] = []
+        self.told: Callable[[int, float], None] = lambda task, share: None
+        self.untrained: Row = {}
+        self.rows: list[Row] = []
         self.confusions: list[list[list[int]]] = []
-        self.seconds = 0.0
+        self.collisions: list[list[list[int]]] = []
+        self.seconds, self.peak_mib = 0.0, 0.0
+
+    @property
+    def parts(self) -> int:
+        """After how many parts the run is scored and kept: its tasks."""
+        return len(self.protocol.tasks)
 
     def run(self) -> RunRecord:
         """Goes through the tasks that are not done yet. TrainingStopped if the folder is in use or holds another run."""
-        (self.out / "tasks").mkdir(parents=True, exist_ok=True)
-        with _alone(self.out):
-            _pin(self.out / "plan.json", self.plan)
-            done = self._resume()
-            for number in range(done, len(self.protocol.tasks)):
+        with alone(self.out):
+            pin(self.out, self.plan)
+            for number in range(self.resume(), self.parts):
+                started_ns = self.clock.now_ns()
                 self._task(number)
+                self.seconds += (self.clock.now_ns() - started_ns) / NS_PER_S
+                self.peak_mib = max(self.peak_mib, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB)
+                self._keep(number)
                 self.after_task(number)
             record = self._record()
-            _write(self.out / RUN_FILE, record.model_dump_json(indent=1))
+            write_whole(self.out / RUN_FILE, record.model_dump_json(indent=1))
         return record
 
     def _task(self, number: int) -> None:
-        started_ns = self.clock.now_ns()
-        torch.manual_seed(1000 * self.plan.seed + number)
         data = TaskData(self.store, self.protocol, number, self.method)
+        if not number:
+            self.untrained = self._score_untrained(data)
+        torch.manual_seed(1000 * self.plan.seed + number)
         new, recipe = self.protocol.new_labels(number), self.plan.recipe(number)
         task = Task(number, self.segmenter.classifier.classes, new)
         context = TaskContext(
@@ -141,23 +117,31 @@ class BenchRun:
         context = replace(context, train_uni_modal=lambda: self._uni_modal(start, context, data))
         self.method.begin_task(context)
         self.segmenter.train()
-        learn(self.method, context, data, recipe, shuffle=self._shuffle(number))
+        best = self.plan.kept_epoch == "best"
+        told = partial(self.told, number)
+        learn(self.method, context, data, recipe, shuffle=self._shuffle(number), keep_best=best, told=told)
         self.method.end_task(context)
-        said = evaluate(self.segmenter, data.scored(self.plan.scored))
-        self.confusions.append(said.confusion.tolist())
-        scores = said.by_class()
-        sizes = self.segmenter.classifier.sizes
-        self.rows.append({name: task_scores(scores[name], sizes, len(self.protocol.tasks)) for name in MEASURES})
-        self.seconds += (self.clock.now_ns() - started_ns) / NS_PER_S
-        self._keep(number)
+        self._score(data)
+
+    def _score(self, data: TaskData) -> None:
+        found = score(self.segmenter, data, self.plan.scored)
+        self.rows.append(found.scores)
+        self.confusions.append(found.confusion)
+        self.collisions.append([list(one) for one in self.method.collisions()])
+
+    def _score_untrained(self, data: TaskData) -> Row:
+        """Of the network with a classifier that knows nothing: what forward transfer is counted from."""
+        blank = frozen_copy(self.segmenter)
+        torch.manual_seed(self.plan.seed)
+        blank.classifier.grow(self.protocol.new_labels(0))
+        return score(blank, data, self.plan.scored).scores
 
     def _shuffle(self, number: int) -> np.random.Generator:
         return np.random.default_rng([self.plan.seed, number, 1])
 
     def _uni_modal(self, start: NetworkSegmenter, context: TaskContext, data: TaskData) -> Segmenter:
         """Learns the task with its ears shut, from the network as it was before the task."""
-        for part in (start.neck, start.listener, start.decoder, start.classifier):
-            part.requires_grad_(True)
+        start.learn_again()
 
         def shut(rows: Rows) -> Rows:
             return replace(rows, inputs=start.muted(rows.inputs))
@@ -173,26 +157,36 @@ class BenchRun:
         return start
 
     def _keep(self, number: int) -> None:
-        partial, target = self.out / "tasks" / f".{number}", self.out / "tasks" / str(number)
-        shutil.rmtree(partial, ignore_errors=True)
+        staged, target = self.out / "tasks" / f".{number}", self.out / "tasks" / str(number)
+        shutil.rmtree(staged, ignore_errors=True)
         try:
-            partial.mkdir()
-            save_file({n: t.contiguous() for n, t in self.segmenter.state_dict().items()}, partial / "segmenter.safetensors")
-            torch.save(self.method.state(), partial / "method.pt")
+            staged.mkdir()
+            save_file({n: t.contiguous() for n, t in self.segmenter.state_dict().items()}, staged / "segmenter.safetensors")
+            torch.save(self._state(), staged / "method.pt")
             progress = {
+                "untrained": self.untrained,
                 "rows": self.rows,
                 "confusions": self.confusions,
+                "collisions": self.collisions,
                 "seconds": self.seconds,
+                "peak_mib": self.peak_mib,
                 "sizes": self.segmenter.classifier.sizes,
             }
-            _write(partial / "progress.json", json.dumps(progress))
-            partial.rename(target)
-        except (OSError, SafetensorError) as error:
+            write_whole(staged / "progress.json", json.dumps(progress))
+            staged.rename(target)
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch says RuntimeError when the disk is full
             raise TrainingStopped(f"{target}: not written ({error}); the tasks before it are kept, run again") from error
 
-    def _resume(self) -> int:
+    def _state(self) -> State:
+        """What a resumed run needs besides weights and scores."""
+        return self.method.state()
+
+    def _load_state(self, state: State) -> None:
+        self.method.load(state)
+
+    def resume(self) -> int:
         """Takes up the newest task that is whole; gives how many are done."""
-        done = sorted(int(folder.name) for folder in (self.out / "tasks").iterdir() if folder.name.isdigit())
+        done = sorted(int(folder.name) for folder in (self.out / "tasks").glob("[0-9]*"))
         if not done:
             return 0
         folder = self.out / "tasks" / str(done[-1])
@@ -200,58 +194,41 @@ class BenchRun:
         for size in progress["sizes"]:
             self.segmenter.classifier.grow(size)
         self.segmenter.load_state_dict(load_file(folder / "segmenter.safetensors"))
-        self.method.load(torch.load(folder / "method.pt", weights_only=True))
-        self.rows = [{name: (row[name][0], row[name][1]) for name in MEASURES} for row in progress["rows"]]
-        self.confusions, self.seconds = progress["confusions"], progress["seconds"]
+        self._load_state(torch.load(folder / "method.pt", weights_only=True))
+        # A run that an earlier version began lacks what that did not measure yet.
+        self.untrained, self.rows = _row(progress.get("untrained", {})), [_row(row) for row in progress["rows"]]
+        self.confusions, self.collisions = progress["confusions"], progress.get("collisions", [])
+        self.seconds, self.peak_mib = progress["seconds"], progress.get("peak_mib", 0.0)
         return done[-1] + 1
 
+    def _matrix(self, measure: str) -> ResultsMatrix:
+        scores, seen = zip(*(row[measure] for row in self.rows), strict=True)
+        unknown = [float("nan")] * len(scores)
+        return ResultsMatrix(np.array(scores), np.array(seen), np.array(self.untrained.get(measure, (unknown, 0.0))[0]))
+
     def _record(self) -> RunRecord:
-        plan = self.plan.model_dump(
-            mode="json", include={"common", "epochs", "batch", "rates", "scored", "head", "conditioning"}
-        )
-        unknown = np.full(len(self.protocol.tasks), np.nan)  # a network without outputs for a class has no score on it
-        measures = {}
-        for name in MEASURES:
-            scores, seen = np.array([row[name][0] for row in self.rows]), np.array([row[name][1] for row in self.rows])
-            measures[name] = ResultsMatrix(scores, seen, unknown).to_json()
+        recipe = self.plan.model_dump(mode="json", exclude={"protocol", "method", "options", "seed", "data", "network"})
+        measured = [name for name in measures_of(self.protocol) if all(name in row for row in self.rows)]
+        memory = self.method.memory_clips()
+        state = (self.out / "tasks" / str(self.parts - 1) / "method.pt").stat().st_size
         return RunRecord.model_validate(
             {
                 "protocol": self.protocol.name,
                 "method": self.plan.method,
                 "options": self.plan.options,
                 "seed": self.plan.seed,
-                "recipe": plan,
+                "recipe": recipe,
                 "tasks": [task.classes for task in self.protocol.tasks],
-                "measures": measures,
+                "measures": {name: self._matrix(name).to_json() for name in measured},
                 "confusions": self.confusions,
-                "memory_clips": len(self.method.memory_clips()),
+                "collisions": self.collisions,
+                "memory_clips": len(memory),
+                "memory_mib": (sum(map(self.store.source_bytes, memory)) + state) / BYTES_PER_MIB,
+                "peak_mib": self.peak_mib,
                 "seconds": self.seconds,
             }
         )
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingStopped(f"{out}: another run is at work there; wait for it or give another --out") from None
-        yield
-
-
-def _pin(file: Path, plan: RunPlan) -> None:
-    wanted = json.loads(plan.model_dump_json())
-    if not file.exists():
-        _write(file, json.dumps(wanted, indent=1))
-        return
-    there = json.loads(file.read_text())
-    differing = sorted(key for key in wanted if there.get(key) != wanted[key])
-    if differing:
-        raise TrainingStopped(f"{file.parent}: holds a run that differs in {', '.join(differing)}; give another --out")
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.part")
-    partial.write_text(text + "\n")
-    partial.rename(file)
+def _row(values: dict[str, list[Any]]) -> Row:
+    return {name: (of_tasks, over_all) for name, (of_tasks, over_all) in values.items()}

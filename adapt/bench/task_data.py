@@ -61,6 +61,24 @@ class TaskData:
         frames = [(clip.key, frame) for clip in clips for frame in range(self._frames(clip.key))]
         return (self._rows(frames[start : start + AT_ONCE], "test") for start in range(0, len(frames), AT_ONCE))
 
+    def validation(self) -> Iterator[Rows]:
+        """Every frame of the validation clips of the task's classes; the pixels of other classes are ignored."""
+        clips = self.protocol.clips_with(self.store.clips, self.task, "val")
+        frames = [(clip.key, frame) for clip in clips for frame in range(self._frames(clip.key))]
+        return (self._rows(frames[start : start + AT_ONCE], "val") for start in range(0, len(frames), AT_ONCE))
+
+    def of_clips(self, keys: Sequence[str]) -> Rows:
+        """The frames of current clips, in one batch."""
+        return self._rows([(key, frame) for key in keys for frame in range(self._frames(key))], self._role)
+
+    def of_clip(self, key: str) -> Rows:
+        """The frames of a clip that is no training clip, labelled by the test rule."""
+        return self._rows([(key, frame) for frame in range(self._frames(key))], "test")
+
+    def frames(self, keys: Iterable[str]) -> int:
+        """How many frames some clips have."""
+        return sum(map(self._frames, keys))
+
     def _frames(self, key: str) -> int:
         return len(self.store.features(key).masks)
 
@@ -73,7 +91,7 @@ class TaskData:
         masks = torch.stack([one.masks_at(frame, self.store.label_stride) for one, frame in found])
         flags = torch.tensor([[False, *(name in self._sounding[key] for name in self._order)] for key, _ in chosen])
         return Rows(
-            inputs=Inputs(pictures, (sounds,), encoded=True),
+            inputs=Inputs(pictures, (sounds,), found[0][0].inputs.encoded),
             labels=table[masks.long()],
             clips=tuple(key for key, _ in chosen),
             frames=tuple(frame for _, frame in chosen),
@@ -91,7 +109,7 @@ def _joined(parts: Sequence[Rows], rehearsed: torch.Tensor) -> Rows:
         inputs=Inputs(
             tuple(cat(part.inputs.pictures[n] for part in parts) for n in levels),
             (cat(part.inputs.sounds[0] for part in parts),),
-            encoded=True,
+            parts[0].inputs.encoded,
         ),
         labels=cat(part.labels for part in parts),
         clips=tuple(clip for part in parts for clip in part.clips),

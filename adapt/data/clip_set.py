@@ -106,8 +106,11 @@ class ClipSet:
     """The clips of one layout that are whole, in the order of the metadata.
 
     layout:  `s4`, `ms3` or `avss`. classes: names by mask index, 0 is what does not sound.
+    view:    what a subclass makes of the same files, to tell caches of it apart; empty for the clips as they are.
     missing: (clip, first file that is not there) of every clip that the metadata names but the folder lacks.
     """
+
+    view = ""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ or itself, we do what is meant, and `reference_compat` does what the code does, 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cavs.adapt.methods.csr import Frequency, Gather, collided_clips, frequency, gather_over_ranks, repeated, weighted
+from cavs.adapt.methods.csr import Frequency, Gather, Pairs, collided_clips, frequency, gather_over_ranks, repeated, weighted
 from cavs.adapt.methods.layered import Layered, substate
 from cavs.adapt.methods.memory import Exemplars, clips_by_class
 from cavs.adapt.methods.method import Method, Reads, State, TaskContext
@@ -53,6 +53,7 @@ class Cmr(Layered):
         self.reads: Reads = "memory"
         self.memory = Exemplars()
         self.frequency: Frequency = {}
+        self.pairs: Pairs = []
         self.gather = gather
         self._context: TaskContext | None = None
         self._expanded: list[str] = []
@@ -81,6 +82,7 @@ class Cmr(Layered):
         pairs = collided_clips(context.steps(), self.options.share)
         if not self.options.reference_compat:
             pairs = self.gather(pairs)
+        self.pairs = pairs
         return frequency(pairs, self.options.by_pixels)
 
     def _extra(self) -> Frequency:
@@ -97,6 +99,10 @@ class Cmr(Layered):
         for cls, clips in clips_by_class(context).items():
             self.memory.add(cls, choose(clips, scores, self.options.per_class, self.options.criterion, context.rng))
         self._context = None
+
+    def collisions(self) -> list[tuple[int, int, int]]:
+        """Of the last count."""
+        return [(old, new, pixels) for (old, new), pixels in self.pairs]
 
     def memory_clips(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.memory.clips(), *super().memory_clips())))

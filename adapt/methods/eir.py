@@ -69,7 +69,7 @@ class Eir(FineTuning):
 
     def prepare(self, step: Step) -> None:
         if step.rows.inputs.encoded:
-            raise ConfigError("EIR pastes into pictures: it needs raw inputs, not cached features; choose another method")
+            raise ConfigError("EIR pastes into pictures: it needs raw inputs, not cached features; give --raw")
         for index in range(len(step.rows.clips)):
             if self._usable and self._rng.random() < self.options.chance:
                 one = self._usable[int(self._rng.integers(len(self._usable)))]

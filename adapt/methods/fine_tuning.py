@@ -43,6 +43,9 @@ class FineTuning:
     def memory_clips(self) -> tuple[str, ...]:
         return ()
 
+    def collisions(self) -> list[tuple[int, int, int]]:
+        return []
+
     def state(self) -> State:
         return {}
 

@@ -34,6 +34,9 @@ class Layered:
     def memory_clips(self) -> tuple[str, ...]:
         return self.below.memory_clips()
 
+    def collisions(self) -> list[tuple[int, int, int]]:
+        return self.below.collisions()
+
     def state(self) -> State:
         return {"below": self.below.state()}
 

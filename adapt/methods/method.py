@@ -184,6 +184,9 @@ class Method(Protocol):
     def memory_clips(self) -> tuple[str, ...]:
         """Every clip that later tasks may still read; empty for exemplar-free methods."""
 
+    def collisions(self) -> list[tuple[int, int, int]]:
+        """(old class, new class, pixels) of every clip of the task that the old network mistook; of methods that look."""
+
     def state(self) -> State:
         """What a resumed run needs besides the weights."""
 

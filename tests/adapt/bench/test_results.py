@@ -21,7 +21,7 @@ def run(method: str, seed: int, final: float, **options: int) -> RunRecord:
     matrix = ResultsMatrix(np.array([[0.8, 0.0], [final, final]]), np.array(seen), np.zeros(2))
     return RunRecord(
         protocol="cis-6-3", method=method, options=dict(options), seed=seed, tasks=(("a",), ("b",)),
-        measures={"class_miou_dataset": matrix.to_json()}, memory_clips=5, seconds=60.0,
+        measures={"class_miou_dataset": matrix.to_json()}, memory_clips=5, memory_mib=2.5, peak_mib=800.4, seconds=60.0,
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_tables_as_markdown_csv_and_latex() -> None:
     markdown = to_markdown(table).splitlines()
     assert markdown[0] == "**cis-6-3, class_miou_dataset**"
     assert markdown[4].startswith("| cmr | 0.600 ± 0.141 | 0.700 ± 0.071 | 0.200 ± 0.141 |")
-    assert markdown[5] == "| lwf | 0.250 | 0.525 | 0.550 | -0.550 | 0.000 | 5 | 60 | 1 |"
+    assert markdown[5] == "| lwf | 0.250 | 0.525 | 0.550 | -0.550 | 0.000 | 5 | 2.5 | 800 | 60 | 1 |"
     assert len({line.count("|") for line in markdown[2:]}) == 1
     assert to_csv(table).splitlines()[2].startswith('"cis-6-3, class_miou_dataset",lwf,0.25,0.0,')
     latex = to_latex(table)

@@ -12,7 +12,8 @@ from cavs.adapt.bench.clip_store import ClipStore, sound_before
 from cavs.adapt.bench.evaluation import LabelScores, task_scores
 from cavs.adapt.bench.named_protocols import make_protocol
 from cavs.adapt.bench.network_segmenter import NetworkSegmenter
-from cavs.adapt.bench.runner import BenchRun, RunPlan
+from cavs.adapt.bench.plan import RunPlan
+from cavs.adapt.bench.runner import BenchRun
 from cavs.adapt.bench.task_data import TaskData
 from cavs.adapt.cli import main
 from cavs.adapt.data.avss import read_avss, write_avss_clip, write_avss_index
