@@ -202,6 +202,10 @@ class RiggedEngine:
     def bundle(self) -> Bundle:
         return self._engine.bundle
 
+    @property
+    def reserve(self) -> None:
+        return None
+
     def prepare(self, adapter: Adapter) -> PreparedAdapter:
         return self._engine.prepare(adapter)
 
