@@ -98,10 +98,10 @@ def test_a_builder_that_is_killed_leaves_the_last_good_plan(planned: Built, tmp_
             scores.append(int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()))
             child.kill()
 
-    with pytest.raises(ExportError, match=r"was killed, most likely because memory ran out.*--workspace-mib 64; no plan was added"):
-        build_plan(
-            bundle, PlanOptions("rtx", sm=("86",), workspace_mib=64), load_library("rtx"), MonotonicClock(), kill
-        )
+    with pytest.raises(
+        ExportError, match=r"was killed, most likely because memory ran out.*--workspace-mib 64; no plan was added"
+    ):
+        build_plan(bundle, PlanOptions("rtx", sm=("86",), workspace_mib=64), load_library("rtx"), MonotonicClock(), kill)
     assert scores == [OOM_SCORE]
     assert {path.name: path.read_bytes() for path in bundle.root.iterdir()} == before
 
