@@ -99,7 +99,6 @@ class BenchRun:
         data = TaskData(self.store, self.protocol, number, self.method)
         if not number:
             self.untrained = self._score_untrained(data)
-        torch.manual_seed(1000 * self.plan.seed + number)
         new, recipe = self.protocol.new_labels(number), self.plan.recipe(number)
         task = Task(number, self.segmenter.classifier.classes, new)
         context = TaskContext(
@@ -113,6 +112,7 @@ class BenchRun:
             file = self.common / self.plan.common_file()
             longer = replace(recipe, epochs=self.plan.common)
             start_together(self.segmenter, file, context, data, recipe=longer, seed=self.plan.seed)
+        torch.manual_seed(1000 * self.plan.seed + number)  # whether the shared start was learned just now or read
         start = frozen_copy(self.segmenter)
         context = replace(context, train_uni_modal=lambda: self._uni_modal(start, context, data))
         self.method.begin_task(context)
