@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The experiments of docs/continual.md: composes the data, makes the network, runs the grid. A second call goes on.
+"""Methods compared on composed data: composes it, makes the network, runs the grid. A second call goes on.
 
     scripts/continual.py data    --ingredients DIR --out DIR       single.* for CIS-like, paired.* for CIM-like
     scripts/continual.py network --visual-weights FILE --audio-weights FILE --out DIR
     scripts/continual.py GROUP ... --out DIR                       table, entangled, ablation
-    scripts/continual.py tables  --out DIR                         what docs/continual.md shows
+    scripts/continual.py tables  --out DIR
 
 With --classes and --ingredients procedural the same runs on what is drawn and synthesised, with --base and --step to fit.
 """
@@ -35,7 +35,7 @@ SETS = {  # name: split, clips, seed
 }
 PAIRED = ("--sources", "0", "0.8", "0.2")
 NARROW = {"stride4": 16, "stride8": 32, "stride16": 64, "stride32": 64, "token_width": 64, "token_layers": 1}
-"""The shipped network's form in small: a step of 16 frames of 96 pixels takes 45 ms of one core."""
+"""The shipped network's form in small."""
 RANK, RANKS = 8, (2, 4, 16)
 RECIPE = ("--common", "20", "--epochs", "2", "8", "--batch", "16", "--rate", "2e-3", "--later-rate", "1e-3")
 SEEDS = ("0", "1", "2")

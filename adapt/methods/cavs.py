@@ -1,6 +1,7 @@
 """`cavs`, our default: the rehearsal of CMR over the anchored pairs of LRA, on labels that the old network completed.
 
-What each part does is in its own file; which parts are there, and how strong, was found by experiment (docs/continual.md).
+What each part does is in its own file. Which parts help, and how strong they should be, no experiment has settled yet: the
+defaults are guesses.
 """
 
 from dataclasses import dataclass
