@@ -247,7 +247,7 @@ def test_the_command_runs_seeds_and_reports_them(
     printed = capsys.readouterr().out
     assert "**cis-2-2-overlapped, class_miou_dataset**" in printed
     assert "| er (memory 2) |" in printed
-    assert printed.count("| 2 |") == 2
+    assert printed.count("| 2 |") == 3
     assert main([*common, "--method", "nothing"]) == 1
     assert "known: fine-tuning" in capsys.readouterr().err
     assert main(["bench", "--protocol", "cis-2-1"]) == 1
