@@ -1,4 +1,4 @@
-"""A segmenter of 65 thousand weights behind the same frozen encoders, for comparing methods where time is short.
+"""A segmenter of a tenth of a million weights behind the same frozen encoders, for comparing methods where time is short.
 
 ATLAS in its smallest form: the pyramid summed at stride 8, its channels conditioned by the sound, pixels attending to the
 tokens of the sound, two pointwise layers, the classifier. Every pointwise and dense layer can carry a LoRA pair.

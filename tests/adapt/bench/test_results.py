@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cavs.adapt.bench.report import RunRecord, read_runs, spread, tables, to_csv, to_latex, to_markdown
+from cavs.adapt.bench.report import RunRecord, collect, read_runs, spread, tables, to_csv, to_latex, to_markdown
 from cavs.adapt.bench.results import ResultsMatrix
 from cavs.runtime.errors import DataRejected
 
@@ -112,6 +112,9 @@ def test_runs_are_found_below_a_folder(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(run("cmr", seed, 0.5).model_dump_json())
     assert [one.seed for one in read_runs(tmp_path)] == [0, 1]
+    assert collect(tmp_path, tmp_path / "kept" / "all.runs.jsonl") == 2
+    assert [one.seed for one in read_runs(tmp_path / "kept")] == [0, 1]
+    assert read_runs(tmp_path / "kept" / "all.runs.jsonl") == read_runs(tmp_path / "cmr")
     (tmp_path / "cmr" / "1" / "run.json").write_text("{")
     with pytest.raises(DataRejected, match="not a finished run"):
         read_runs(tmp_path)
