@@ -157,22 +157,25 @@ def _mask(path: Path, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 def _run(command: Sequence[str], between: Callable[[], None]) -> None:
     """Runs a child of our own priority to its end. Raises AdaptError with its last line."""
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        while True:
-            try:
-                _, said = child.communicate(timeout=CHILD_LOOK_S)
-                break
-            except subprocess.TimeoutExpired:
-                between()
-    except BaseException:
-        child.send_signal(signal.SIGTERM)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
         try:
-            child.wait(CHILD_ENDS_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        raise
+            said = _watched(child, between)
+        except BaseException:
+            child.send_signal(signal.SIGTERM)
+            try:
+                child.wait(CHILD_ENDS_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise
     if child.returncode:
         last = (said.strip().splitlines() or ["it said nothing"])[-1]
         raise AdaptError(f"cavs-export ended with code {child.returncode}: {last}")
+
+
+def _watched(child: "subprocess.Popen[str]", between: Callable[[], None]) -> str:
+    """What it says until it ends."""
+    while True:
+        try:
+            return child.communicate(timeout=CHILD_LOOK_S)[1]
+        except subprocess.TimeoutExpired:
+            between()

@@ -1,21 +1,19 @@
-"""The real school on a small network: what the learner asks of it, and what it gives."""
+"""The real school on a small network: what the learner asks of it beside training, which has its own tests."""
 
 import sys
 
 import numpy as np
 import pytest
 
-from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.model.network import Network
 from cavs.adapt.serve.desk import Stopped
 from cavs.adapt.serve.torch_school import TorchSchool, _run
 from cavs.runtime import contract
 from cavs.runtime.adapter import Adapter, check_adapter
 from cavs.runtime.bundle import Bundle
-from cavs.runtime.errors import AdaptError, TrainingStopped
-from tests.adapt.learn.lessons import NAME, exemplars, knowing
+from cavs.runtime.errors import AdaptError
+from tests.adapt.learn.lessons import exemplars, knowing
 
-QUICK = LearnOptions(steps=2, pictures=2, pool=6, sensed=1)
 KNOWN = ("dog", "kettle", "drone")
 
 
@@ -23,29 +21,9 @@ KNOWN = ("dog", "kettle", "drone")
 def taught() -> tuple[TorchSchool, Network, Bundle, Adapter]:
     """A school that has read its bundle: this one is only described, there is no graph to read."""
     network, bundle, adapter = knowing(*KNOWN)
-    school = TorchSchool(QUICK)
+    school = TorchSchool()
     school._networks[bundle.id] = network
     return school, network, bundle, adapter
-
-
-def test_a_training_goes_on_from_its_state_to_the_same_candidate(taught: tuple[TorchSchool, Network, Bundle, Adapter]) -> None:
-    school, _, bundle, adapter = taught
-    first = school.training(bundle, adapter, exemplars(4), (), seed=1)
-    while first.done < first.steps - 1:
-        first.step()
-    state = first.state()
-    assert first.step() is not None
-    candidate = first.adapter(bundle)
-    second = school.training(bundle, adapter, exemplars(4), (), seed=1)
-    second.load(state)
-    while second.done < second.steps:
-        second.step()
-    check_adapter(candidate, bundle)
-    assert candidate.id == second.adapter(bundle).id
-    assert candidate.manifest.parent == adapter.id
-    assert [name for _, name in candidate.classes] == [*KNOWN, NAME]
-    with pytest.raises(TrainingStopped):
-        school.training(bundle, adapter, exemplars(4), (), seed=2).load(state)
 
 
 def test_a_class_is_given_up_with_its_row(taught: tuple[TorchSchool, Network, Bundle, Adapter]) -> None:
