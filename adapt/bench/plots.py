@@ -102,7 +102,7 @@ KINDS: dict[str, Callable[[ByLabel, str], Figure | None]] = {
 def collisions(labels: ByLabel) -> Figure | None:
     """Clips in which the old network mistook a new class (across) for an old one (down), summed over tasks, a mean of seeds;
     only of methods that count them, as CSR does."""
-    counting = {label: [run for run in runs if run.collisions] for label, runs in labels.items()}
+    counting = {label: [run for run in runs if any(run.collisions)] for label, runs in labels.items()}
     found = {label: _mean([collision_matrix(run) for run in runs]) for label, runs in counting.items() if runs}
     names = _class_names(labels)
     return _small_multiples(found, title="collisions (clips)", down="old class", across="new class", names=names, top=None)
@@ -110,7 +110,7 @@ def collisions(labels: ByLabel) -> Figure | None:
 
 def confusions(labels: ByLabel) -> Figure | None:
     """Share of each true class's pixels (down) by predicted class (across) after the last task, a mean of seeds."""
-    counting = {label: [run for run in runs if run.confusions] for label, runs in labels.items()}
+    counting = {label: [run for run in runs if any(run.confusions)] for label, runs in labels.items()}
     found = {label: _mean([confusion_shares(run) for run in runs]) for label, runs in counting.items() if runs}
     names = ("background", *_class_names(labels))
     return _small_multiples(found, title="confusion at the end", down="truth", across="predicted", names=names)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cavs.adapt.bench.plots import collision_matrix, collisions, confusion_shares, curves, heat_maps, write_plots
+from cavs.adapt.bench.plots import collision_matrix, collisions, confusion_shares, confusions, curves, heat_maps, write_plots
 from cavs.adapt.bench.report import RunRecord
 from cavs.adapt.bench.results import ResultsMatrix
 from cavs.runtime.errors import AdaptError
@@ -17,7 +17,7 @@ def run(method: str, seed: int, low: float, untrained: float = 0.1, counted: boo
     return RunRecord(
         protocol="cis-1-1", method=method, options={}, seed=seed, tasks=(("cat",), ("dog",)),
         measures={"binary_miou": matrix.to_json()}, confusions=[[[9, 1], [4, 6]], [[8, 2, 0], [0, 0, 0], [1, 5, 4]]],
-        collisions=[[], [(1, 2, 40), (1, 2, 7)]] if counted else [], memory_clips=0, seconds=1.0,
+        collisions=[[], [(1, 2, 40), (1, 2, 7)]] if counted else [[], []], memory_clips=0, seconds=1.0,
     )  # fmt: skip
 
 
@@ -60,6 +60,8 @@ def test_collisions_count_clips_and_confusions_are_shares_of_the_truth() -> None
     np.testing.assert_allclose(shares[[0, 2]], [[0.8, 0.2, 0], [0.1, 0.5, 0.4]])
     assert np.isnan(shares[1]).all()
     assert collisions({"lwf": [run("lwf", 0, 0.5)]}) is None
+    binary = run("lwf", 0, 0.5).model_copy(update={"confusions": [[], []]})
+    assert confusions({"lwf": [binary]}) is None
 
 
 def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cavs.adapt.bench.report import read_runs
 pytest.importorskip("ray")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_two_workers_share_a_grid(avss: Path, start_from: Path, tmp_path: Path) -> None:
     """Ray takes about ten seconds to start; it runs beside the tests, whose warnings are errors."""
     blocked = tmp_path / "cis-2-2-overlapped" / "lwf"
