@@ -192,7 +192,6 @@ class RiggedEngine:
 
     def __init__(self, engine: OnnxEngine, rig: Callable[[Prediction, npt.NDArray[np.float32]], Prediction]) -> None:
         self._engine, self._rig = engine, rig
-        self.reserve = None
 
     @property
     def name(self) -> str:
