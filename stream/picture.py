@@ -29,7 +29,8 @@ def display_turn(frame: av.VideoFrame) -> Matrix:
     """The display matrix as (a, b, c, d) of -1, 0, 1: a point (x, y) of the picture is shown at (ax + cy, bx + dy)."""
     # Not `frame.side_data`: the frame would keep that, and that the frame, until the garbage collector comes round. Hundreds of
     # decoded pictures, 90 MiB and more, were found waiting for it.
-    data: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # a buffer, which its type does not say
+    make: Any = SideDataContainer  # its types lack the argument
+    data: Any = make(frame).get("DISPLAYMATRIX")
     if data is None:
         return UPRIGHT
     a, b, _, c, d, *_ = np.frombuffer(memoryview(data), np.int32).tolist()

@@ -36,8 +36,8 @@ def varied_options(settings: Sequence[str]) -> dict[str, list[JsonValue]]:
     """KEY=VALUE,VALUE: each value as JSON or, where it is none, as text."""
     found: dict[str, list[JsonValue]] = {}
     for setting in settings:
-        key, _, texts = setting.partition("=")
-        found[key] = [options_of([f"{key}={text}"])[key] for text in texts.split(",")] if texts else options_of([setting])[key]
+        key, equals, texts = setting.partition("=")
+        found[key] = [options_of([f"{key}{equals}{text}"])[key] for text in texts.split(",")]
     return found
 
 

@@ -96,8 +96,10 @@ def _score_binary(segmenter: Segmenter, frames: _Frames) -> TaskScores:
         outputs = [max(of_frame, default=0) if frames.protocol.task_known else 0 for of_frame in tasks]
         probability = sounding_probability(logits, outputs).cpu().numpy()
         overlaps.add(tasks, binary_iou(probability > 0.5, sounding)[:, None])
-        heard = sounding.any((1, 2))
-        curves.add([one for one, some in zip(tasks, heard, strict=True) if some], f_curves(_bytes(probability), sounding))
+        heard = np.asarray(sounding.any((1, 2)))
+        curves.add(
+            [one for one, some in zip(tasks, heard.tolist(), strict=True) if some], f_curves(_bytes(probability), sounding)
+        )
     return TaskScores({"binary_miou": overlaps.scores(frames.task, _mean), "max_f": curves.scores(frames.task, max_f)})
 
 

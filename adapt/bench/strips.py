@@ -98,7 +98,8 @@ def _marked(run: BenchRun, clip: StoredClip) -> Pixels:
         return logits[0].argmax(0).numpy().astype(np.uint8)
     output = max(tasks_of(run.protocol, clip), default=0) if run.protocol.task_known else 0
     label = output + 1
-    return np.where(sounding_probability(logits, [output])[0].numpy() > 0.5, label, 0).astype(np.uint8)
+    marked = np.asarray(sounding_probability(logits, [output])[0].numpy() > 0.5)
+    return (marked * np.uint8(label)).astype(np.uint8)
 
 
 def _painted(frame: Pixels, labels: Pixels) -> Pixels:

@@ -1,6 +1,7 @@
 """A thing's outline carried from one frame through all others: optical flow moves it, GrabCut draws it again."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ def follow(frames: Sequence[Pixels], start: int, mask: Mask, known: Mapping[int,
     masks = [np.zeros(mask.shape, bool) for _ in frames]
     masks[start] = mask
     grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # its types lack the call without a first guess
     for order in (range(start + 1, len(frames)), range(start - 1, -1, -1)):
         before, last, usual, colours = start, mask, int(np.count_nonzero(mask)), _colours(frames[start], mask)
         for index in order:

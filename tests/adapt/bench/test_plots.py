@@ -41,7 +41,7 @@ def test_a_heat_map_holds_the_mean_of_the_seeds() -> None:
     figure = heat_maps({"lwf": [run("lwf", 0, 0.1), run("lwf", 1, 0.3)], "cmr": [run("cmr", 0, 0.6)]}, "binary_miou")
     assert figure is not None
     first, second = figure.axes[:2]
-    np.testing.assert_allclose(first.images[0].get_array(), [[0.8, 0.2], [0.2, 0.7]])
+    np.testing.assert_allclose(np.asarray(first.images[0].get_array()), [[0.8, 0.2], [0.2, 0.7]])
     assert [first.get_title(), second.get_title()] == ["lwf", "cmr"]
     assert {text.get_text() for text in first.texts} == {"0.80", "0.20", "0.70"}
 
@@ -50,7 +50,7 @@ def test_a_curve_is_the_score_on_all_that_was_learned() -> None:
     figure = curves({"lwf": [run("lwf", 0, 0.1), run("lwf", 1, 0.3)]}, "binary_miou")
     assert figure is not None
     (line,) = figure.axes[0].lines
-    np.testing.assert_allclose(line.get_ydata(), [0.8, 0.45])
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), [0.8, 0.45])
 
 
 def test_collisions_count_clips_and_confusions_are_shares_of_the_truth() -> None:

@@ -19,12 +19,12 @@ def test_the_best_epoch_comes_back_and_without_validation_the_last_stays() -> No
     segmenter = tiny((1,))
     rows = some_rows(labels=(0, 1))
     with torch.no_grad():
-        segmenter.classifier.heads[1].bias.fill_(10.0)  # type: ignore[union-attr,operator]
+        segmenter.classifier.heads[1].bias.fill_(10.0)  # type: ignore[operator]
     best = BestEpoch(segmenter, lambda: [rows], 1)
     best.look()
     good = {name: tensor.clone() for name, tensor in segmenter.state_dict().items()}
     with torch.no_grad():
-        segmenter.classifier.heads[1].bias.fill_(-10.0)  # type: ignore[union-attr,operator]
+        segmenter.classifier.heads[1].bias.fill_(-10.0)  # type: ignore[operator]
     best.look()
     best.take()
     assert all(torch.equal(segmenter.state_dict()[name], good[name]) for name in good)
