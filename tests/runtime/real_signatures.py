@@ -58,9 +58,9 @@ def _narrowed(name: str, shape: dict[str, Any], double: type) -> type:
         double.__init__(self, *given, **named)  # type: ignore[misc]
 
     def look(self: Any, attribute: str) -> Any:
-        if not attribute.startswith("_") and attribute not in shape["methods"] and attribute not in shape["properties"]:
-            if attribute not in vars(type(self)) and not _of_the_product(type(self), name):
-                raise ContractBroken(f"{name} has no {attribute} in this release")
+        listed = attribute.startswith("_") or attribute in shape["methods"] or attribute in shape["properties"]
+        if not listed and attribute not in vars(type(self)) and not _of_the_product(type(self), name):
+            raise ContractBroken(f"{name} has no {attribute} in this release")
         return object.__getattribute__(self, attribute)
 
     def put(self: Any, attribute: str, value: Any) -> None:

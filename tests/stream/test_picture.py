@@ -27,12 +27,13 @@ def test_every_pixel_lands_where_the_matrix_says(turn: Matrix) -> None:
 
 def test_a_picture_is_let_go_as_soon_as_it_is_converted() -> None:
     """A cycle of references would keep decoded pictures until the garbage collector comes round: 90 MiB and more."""
+    gc.collect()  # what earlier tests left
     gc.disable()
     try:
         before = pictures_alive()
         for _ in range(5):
             upright_rgb(av.VideoFrame(32, 16, "yuv420p"))
-        assert pictures_alive() == before
+        assert pictures_alive() <= before
     finally:
         gc.enable()
 
