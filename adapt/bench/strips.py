@@ -99,7 +99,8 @@ def _marked(run: BenchRun, clip: StoredClip) -> Pixels:
     output = max(tasks_of(run.protocol, clip), default=0) if run.protocol.task_known else 0
     label = output + 1
     marked = np.asarray(sounding_probability(logits, [output])[0].numpy() > 0.5)
-    return (marked * np.uint8(label)).astype(np.uint8)
+    labels: npt.NDArray[np.uint8] = (marked * label).astype(np.uint8)
+    return labels
 
 
 def _painted(frame: Pixels, labels: Pixels) -> Pixels:
