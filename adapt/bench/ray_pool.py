@@ -24,7 +24,7 @@ def run_on_ray(jobs: Sequence[Job], address: str, at_once: int, threads: int, to
     workers = {"num_cpus": at_once * threads, "include_dashboard": False} if address == HERE else {}
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, **workers)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001  Ray says so with a bare one where its own processes do not come up in time
         reason = str(error).splitlines()[0]
         raise ConfigError(
             f"--ray {address}: no cluster there ({reason}); start one (ray start --head) or give {HERE}"
