@@ -91,7 +91,7 @@ def parsed(library: Library, builder: Any, logger: Any, order: Order) -> Any:
     network = builder.create_network(1 << int(flag))
     parser = library.module.OnnxParser(network, logger)
     if not parser.parse(Path(order.graph).read_bytes()):
-        errors = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
+        errors = "; ".join(" ".join(parser.get_error(index).desc().split()) for index in range(parser.num_errors))
         raise EngineError(f"the ONNX parser of {library.name} {library.version} refuses the graph: {errors}")
     for name in order.refittable:
         if not network.mark_weights_refittable(name):

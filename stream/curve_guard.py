@@ -22,11 +22,14 @@ class AllowList:
         self._folder = folder
         self._signature: frozenset[tuple[str, int, int]] | None = None
         self._keys: frozenset[bytes] = frozenset()
-        self._seen = self.keys()
+        self._admitted: set[bytes] = set()
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Asked by ZeroMQ's authenticator, in its thread, when somebody connects."""
-        return key in _read(self._folder)
+        allowed = key in _read(self._folder)
+        if allowed:
+            self._admitted.add(key)
+        return allowed
 
     def keys(self) -> frozenset[bytes]:
         """All of them; read again when a file came, went or changed."""
@@ -36,9 +39,9 @@ class AllowList:
         return self._keys
 
     def revoked(self) -> bool:
-        """Whether a key is gone that was there at the last call."""
-        now = self.keys()
-        gone, self._seen = self._seen - now, now
+        """Whether a key is gone with which somebody connected."""
+        gone = self._admitted - self.keys()
+        self._admitted -= gone
         return bool(gone)
 
 

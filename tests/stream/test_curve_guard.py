@@ -27,8 +27,16 @@ def test_who_is_added_may_connect_and_who_is_taken_away_may_not(keys: Path) -> N
     assert not allowed.revoked()
 
 
+def test_a_key_that_came_and_went_between_two_looks_is_seen_to_be_gone(keys: Path) -> None:
+    allowed = AllowList(keys / "allowed")
+    assert allowed.callback("*", load_client_keys(make_keys(keys, "guest")).public)
+    (keys / "allowed" / "guest.key").unlink()
+    assert allowed.revoked()
+
+
 def test_a_key_that_is_exchanged_shuts_the_old_one_out(keys: Path, tmp_path: Path) -> None:
     allowed = AllowList(keys / "allowed")
+    assert allowed.callback("*", load_client_keys(keys / "clients" / "viewer").public)
     other = make_keys(tmp_path / "other", "viewer")
     new = tmp_path / "other" / "allowed" / "viewer.key"
     new.rename(keys / "allowed" / "viewer.key")
@@ -40,6 +48,7 @@ def test_a_key_that_is_exchanged_shuts_the_old_one_out(keys: Path, tmp_path: Pat
 def test_what_cannot_be_read_allows_nobody(keys: Path, damage: str) -> None:
     allowed = AllowList(keys / "allowed")
     viewer = load_client_keys(keys / "clients" / "viewer").public
+    assert allowed.callback("*", viewer)
     path = keys / "allowed" / "viewer.key"
     if damage == "torn":
         path.write_bytes(path.read_bytes()[:20])
