@@ -95,7 +95,8 @@ def _marked(run: BenchRun, clip: StoredClip) -> Pixels:
     middle = rows.only(len(rows.clips) // 2)
     logits = run.segmenter.eval()(middle.inputs).logits
     if run.protocol.outputs == "classes":
-        return logits[0].argmax(0).numpy().astype(np.uint8)
+        classes: npt.NDArray[np.uint8] = logits[0].argmax(0).numpy().astype(np.uint8)
+        return classes
     output = max(tasks_of(run.protocol, clip), default=0) if run.protocol.task_known else 0
     label = output + 1
     marked = np.asarray(sounding_probability(logits, [output])[0].numpy() > 0.5)
