@@ -51,9 +51,10 @@ def run_grid(args: argparse.Namespace, console: Console) -> list[Outcome]:
     if len(lacking) < len(plans):
         console.print(f"{len(plans) - len(lacking)} of {len(plans)} runs are finished already")
     jobs = [Job(folder_of(plan), plan.model_dump_json(), str(args.out)) for plan in lacking]
+    if not jobs:
+        return []
     with Progress(*COLUMNS, console=console) as progress:
-        if jobs:
-            _encode_ahead(progress, first.store.fill)
+        _encode_ahead(progress, first.store.fill)
         bars = Bars(progress, len(jobs))
         if args.ray:
             return run_on_ray(jobs, args.ray, args.jobs, args.threads, bars.told)
@@ -75,7 +76,7 @@ class Bars:
 
     def __init__(self, progress: Progress, runs: int) -> None:
         self._progress = progress
-        self._whole = progress.add_task(f"{runs} runs", total=max(runs, 1), completed=0 if runs else 1)
+        self._whole = progress.add_task(f"{runs} runs", total=runs)
         self._single: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}
 
