@@ -6,8 +6,9 @@
     scripts/continual.py GROUP ... --out DIR                       table, entangled, ablation
     scripts/continual.py tables  --out DIR
 
-No table was made with it yet: the data of `data` proved too small (one network learned the first task to .82 class mIoU on train, .08 on
-val), so more annotated frames are needed first. With --classes and --ingredients procedural the same runs on what is drawn and synthesised, with --base and --step to fit.
+No table was made with it yet: the data of `data` proved too small (a network learned the first task to .82 class mIoU on
+train, .08 on val), so more annotated frames are needed first. With --classes and --ingredients procedural the same runs on what
+is drawn and synthesised, with --base and --step to fit.
 """
 
 import argparse
