@@ -60,7 +60,7 @@ def test_a_lesson_without_windows_is_one_too(tmp_path: Path) -> None:
 
 
 def test_ids_sort_by_time_and_differ() -> None:
-    earlier, later = new_lesson_id(WALL_NS), new_lesson_id(WALL_NS + NS_PER_S)
+    earlier, later = new_lesson_id(WALL_NS), new_lesson_id(WALL_NS + NS_PER_S // 100)
     assert earlier.startswith("20261121T")
     assert earlier < later
     assert new_lesson_id(WALL_NS) != earlier

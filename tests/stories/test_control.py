@@ -114,9 +114,8 @@ def test_a_stream_is_taught_says_what_it_is_told_and_survives_garbage(home: Path
 
         status = client.status()
         assert status["recent"]["source"] == [120, 160]
-        both = {taught["lesson"], corrected["lesson"]}  # of one second, they may stand in either order
-        assert {told["lesson"] for told in status["lessons"]} == both
-        assert set(lessons.ids()) == both
+        assert [told["lesson"] for told in status["lessons"]] == [taught["lesson"], corrected["lesson"]]
+        assert lessons.ids() == (taught["lesson"], corrected["lesson"])
 
 
 def test_a_learner_that_is_killed_is_started_again_and_gone_with_the_stream(home: Path, clip: Path) -> None:
