@@ -10,7 +10,9 @@ def fit_frame(
 ) -> npt.NDArray[np.uint8]:
     """Squashes `pixels` (H, W, 3) to `size` (height_px, width_px); the aspect is not kept.
 
-    Area averaging if neither side grows, else bilinear. Writes into `out` (uint8, C-contiguous, of that size) if given.
+    Each side is first averaged over as many whole pixels as fit into one, then interpolated linearly; a side that grows is only
+    interpolated. OpenCV averages over whole pixels with vector instructions, over fractions of them ten times more slowly.
+    Writes into `out` (uint8, C-contiguous, of that size) if given.
     """
     height, width = size
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
@@ -22,8 +24,11 @@ def fit_frame(
     if pixels.shape == out.shape:
         np.copyto(out, pixels)
         return out
-    shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
-    written = cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    down = max(1, pixels.shape[0] // height), max(1, pixels.shape[1] // width)
+    if down != (1, 1):
+        rest = pixels.shape[1] // down[1], pixels.shape[0] // down[0]
+        pixels = cv2.resize(pixels, rest, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    written = cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
     if written is not out and not np.shares_memory(written, out):
         np.copyto(out, written)
     return out

@@ -24,6 +24,8 @@ from cavs.runtime.slot import Slot
 
 CLOCK = MonotonicClock()
 WARM_UP_WINDOWS = 30
+LOOK_NS = 8 * NS_PER_MS
+"""How often who offers looks whether its offer was taken: looking every millisecond cost a window more than the exchange."""
 
 Times = npt.NDArray[np.float64]
 Window = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
@@ -116,7 +118,7 @@ def run_exchanging(
             slot.offer(adapters[turn % 2])
             turn += 1
             while slot.exchanges == seen and not stop.is_set():
-                CLOCK.sleep_ns(NS_PER_MS)
+                CLOCK.sleep_ns(LOOK_NS)
 
     thread = threading.Thread(target=offer)
     thread.start()

@@ -261,10 +261,9 @@ class Publisher:
             self._guard.step()
         greet = False
         for _ in range(SUBSCRIPTIONS_PER_CALL):
-            try:
-                wish = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
+            if not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:  # asked first: an exception per window costs more
                 break
+            wish = self._socket.recv(zmq.NOBLOCK)
             subscribed, prefix = wish[:1] == b"\x01", wish[1:]
             self._watched = self._watched or (subscribed and self._masks_topic.startswith(prefix))
             greet = greet or (subscribed and self._hello_topic.startswith(prefix))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench_slot import other_adapter
+from bench_slot import LOOK_NS, other_adapter
 
 from benchmarks.footage import read_wav
 from benchmarks.painted import read
@@ -111,7 +111,7 @@ class Exchanger:
             self._slot.offer(self._adapters[turn % 2])
             turn += 1
             while self._slot.exchanges == seen and not self._ended.is_set():
-                self._clock.sleep_ns(NS_PER_MS)
+                self._clock.sleep_ns(LOOK_NS)
 
 
 def main() -> None:

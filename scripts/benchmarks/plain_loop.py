@@ -40,7 +40,7 @@ def main() -> None:
         if not seen:
             break
         number = read(picture.astype(np.uint8, copy=False)) if args.painted else seq
-        frame = cv2.cvtColor(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+        frame = cv2.cvtColor(cv2.resize(picture, (width, height)), cv2.COLOR_BGR2RGB)
         passed_s = (clock.now_ns() - start_ns) / NS_PER_S if args.painted else seq / args.fps
         last = min(samples + round(passed_s * args.rate_hz), len(sound))
         window = sound[last - samples : last]
