@@ -206,14 +206,14 @@ def load(
 class Bench:
     """The shipped bundle, what lessons are composed of, and the scores."""
 
-    def __init__(self, folder: str, teach: Sequence[str], frames: int) -> None:
+    def __init__(self, folder: str, teach: Sequence[str], frames: int, split: Split = "test") -> None:
         self.bundle = read_bundle(default_bundle_path())
         self.network = network_from_bundle(self.bundle)
         self.parent = default_adapter(self.bundle)
         self.old = tuple(name for _, name in self.parent.classes)
         self.train = load(folder, "train", (*teach, *BESIDE))
-        self.test = load(folder, "test", (*teach, *self.old), ("procedural:10",))
-        permissive = load(folder, "test", self.old, ("procedural:10",), ("nc/*",))
+        self.test = load(folder, split, (*teach, *self.old), ("procedural:10",))
+        permissive = load(folder, split, self.old, ("procedural:10",), ("nc/*",))
         self.scorer = Scorer(self.network)
         config = self.network.config
         self.form: dict[str, Any] = {"size": (config.frame_height_px, config.frame_width_px), "samples": config.sound_samples}
@@ -276,6 +276,7 @@ def main() -> None:
     parser.add_argument("--ingredients", required=True)
     parser.add_argument("--teach", nargs="+", required=True)
     parser.add_argument("--photos", type=int, default=1)
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="what is scored on; tune on val only")
     parser.add_argument("--frames", type=int, default=48, help="cases of each scenario")
     parser.add_argument("--labels", choices=("proposed", "true"), default="proposed")
     parser.add_argument("--exemplars", type=int, default=24, help="of a lesson whose labels are the true ones")
@@ -285,7 +286,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(args.ingredients, args.teach, args.frames)
+    bench = Bench(args.ingredients, args.teach, args.frames, args.split)
     adapter, memory = bench.parent, list[Exemplar]()
     steps: list[dict[str, Any]] = [{"taught": None, "old": bench.score_old(adapter)}]
     for number, cls in enumerate(args.teach):
@@ -309,7 +310,14 @@ def main() -> None:
             }
         )
         print(json.dumps(steps[-1]), flush=True)
-        told = {"photos": args.photos, "labels": args.labels, "frames": args.frames, "options": args.options.model_dump()}
+        told = {
+            "split": args.split,
+            "seed": args.seed,
+            "photos": args.photos,
+            "labels": args.labels,
+            "frames": args.frames,
+            "options": args.options.model_dump(),
+        }
         args.out.write_text(json.dumps({**told, "bundle": bench.bundle.id, "steps": steps}, indent=1) + "\n")
 
 

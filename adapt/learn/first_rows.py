@@ -7,10 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cavs.adapt.learn.features import hear
-from cavs.adapt.learn.lesson_loss import Answers
+from cavs.adapt.learn.lesson_loss import Parent
 from cavs.adapt.learn.material import UNKNOWN
-from cavs.adapt.learn.pool import Part
-from cavs.adapt.model.network import Network
+from cavs.adapt.learn.pool import Pool
 from cavs.runtime.adapter import Adapter
 from cavs.runtime.errors import AdaptError
 
@@ -28,15 +27,16 @@ def rows_with(parent: Adapter, names: Sequence[str]) -> dict[str, int]:
 
 
 @torch.no_grad()
-def first_row(network: Network, pool: Part, answers: Answers, column: int) -> Tensor:
+def first_row(parent: Parent, pool: Pool, column: int) -> Tensor:
     """Where a new class begins, (D,): between the mean of its pixels and the mean of its voices, one for each sound."""
     share = F.avg_pool2d(pool.shown[:, column : column + 1].float(), 2)
-    pixels = F.normalize((answers.embedding.float() * (share > 0.5)).sum((0, 2, 3)), dim=0)
-    others = torch.arange(pool.heard.shape[2]) != column
-    alone = (pool.heard[..., column] > 0) & (pool.heard[..., others].sum(-1) == 0)
+    embedding = parent.seen(torch.arange(len(pool.looks))).embedding
+    pixels = F.normalize((embedding * (share > 0.5)).sum((0, 2, 3)), dim=0)
+    others = torch.arange(pool.heard.shape[1]) != column
+    alone = (pool.heard[:, column] > 0) & (pool.heard[:, others].sum(1) == 0)
     if not alone.any():
         return pixels
-    voices = hear(network, pool.attended[alone]).voices
+    voices = hear(parent.network, pool.attended[alone]).voices
     nearest = (voices @ pixels).argmax(dim=1)
     voice = F.normalize(voices[torch.arange(len(voices)), nearest].sum(0), dim=0)
     return F.normalize(pixels + voice, dim=0)

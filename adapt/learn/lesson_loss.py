@@ -1,7 +1,8 @@
 """What a lesson minimises: the losses of training on what is labelled, and staying with the parent on everything else."""
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from cavs.adapt.learn.features import hear, see
 from cavs.adapt.learn.options import LearnOptions
-from cavs.adapt.learn.pool import Part
+from cavs.adapt.learn.pool import Pool
 from cavs.adapt.losses import IGNORED, class_loss, dice_loss
 from cavs.adapt.model.conditioning import Heard
 from cavs.adapt.model.neck import Seen, enlarge
@@ -18,15 +19,10 @@ from cavs.adapt.model.network import Network
 SHOWN_SHARE = 0.5
 """A cell of the grid shows a class when this share of it is that class."""
 PICTURES_AT_ONCE = 6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """What the parent says of a pool: sounding (P, S, h, w), embedding (P, D, h / 2, w / 2), float16; presence (P, S, K)."""
-
-    sounding: Tensor
-    embedding: Tensor
-    presence: Tensor
+UNUSED_LOGIT = -1e3
+"""A presence below this is of a row that is not in use."""
+VISUAL = "visual"
+"""The part of the network whose pairs change what is seen before the embedding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,17 +69,33 @@ def said_of(network: Network, seen: Seen, heard: Heard, sounds: int, rows: Rows)
     return Said(sounding[:, 0], seen.embedding, classes, matching.named(shown, presence), presence)
 
 
-@torch.no_grad()
-def answers_of(network: Network, pool: Part, rows: Rows) -> Answers:
-    """What a network, as it is now, says of the whole pool."""
-    sounds = pool.attended.shape[1]
-    parts = []
-    for index in torch.split(torch.arange(len(pool.looks)), PICTURES_AT_ONCE):
-        seen, heard = see(network, pool.looks.of(index)), hear(network, pool.attended[index].flatten(0, 1))
-        said = said_of(network, seen, heard, sounds, rows)
-        sounding = said.sounding.reshape(len(index), sounds, *said.sounding.shape[1:])
-        parts.append((sounding.half(), said.embedding.half(), said.presence.reshape(len(index), sounds, -1)))
-    return Answers(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+class Parent:
+    """The network as it was before the lesson, and what it sees in each picture of a pool, kept in half precision."""
+
+    def __init__(self, network: Network, rows: Rows) -> None:
+        self.network = copy.deepcopy(network)
+        self.rows = rows
+        self._seen: Seen | None = None
+
+    @torch.no_grad()
+    def watch(self, pool: Pool) -> None:
+        """Looks at all of the pool."""
+        parts = []
+        for index in torch.split(torch.arange(len(pool.looks)), PICTURES_AT_ONCE):
+            seen = see(self.network, pool.looks.of(index))
+            parts.append(tuple(getattr(seen, field.name).half() for field in fields(seen)))
+        self._seen = Seen(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
+
+    def seen(self, pictures: Tensor) -> Seen:
+        """Of these pictures, float32."""
+        assert self._seen is not None  # `watch` comes first
+        kept = self._seen.rows(pictures)
+        return Seen(*(getattr(kept, field.name).float() for field in fields(kept)))
+
+    @torch.no_grad()
+    def said(self, seen: Seen, attended: Tensor, sounds: int) -> Said:
+        """What it says of pictures with `sounds` sounds each."""
+        return said_of(self.network, seen, hear(self.network, attended), sounds, self.rows)
 
 
 class LessonLoss:
@@ -93,19 +105,19 @@ class LessonLoss:
     new: columns that the lesson teaches.
     """
 
-    def __init__(self, network: Network, places: Sequence[int], new: Sequence[int], options: LearnOptions) -> None:
-        self.network, self.options = network, options
+    def __init__(
+        self, network: Network, parent: Parent, places: Sequence[int], new: Sequence[int], options: LearnOptions
+    ) -> None:
+        self.network, self.parent, self.options = network, parent, options
         self.places, self.new = torch.tensor(places, dtype=torch.int64), torch.tensor(new, dtype=torch.int64)
 
-    def __call__(
-        self, pool: Part, answers: Answers, pictures: Tensor, rows: Rows, known_only: bool = False
-    ) -> dict[str, Tensor]:
-        """known_only: the terms of what was known before, for measuring what matters to it."""
-        sounds = pool.attended.shape[1]
-        seen = see(self.network, pool.looks.of(pictures))
-        heard = hear(self.network, pool.attended[pictures].flatten(0, 1))
-        said = said_of(self.network, seen, heard, sounds, rows)
-        shown, now = pool.shown[pictures].float(), pool.heard[pictures].flatten(0, 1)
+    def __call__(self, pool: Pool, pictures: Tensor, met: Tensor, rows: Rows, known_only: bool = False) -> dict[str, Tensor]:
+        """pictures: (B,). met: (B, S), the sounds that each meets. known_only: the terms of what was known before."""
+        sounds, attended = met.shape[1], pool.attended[met.flatten()]
+        before = self.parent.seen(pictures)
+        seen = self._seen(pool, pictures, before)
+        said = said_of(self.network, seen, hear(self.network, attended), sounds, rows)
+        shown, now = pool.shown[pictures].float(), pool.heard[met.flatten()]
         shown_new = shown[:, self.new].sum(1).clamp(0, 1)
         if known_only:
             shown = shown.clone()
@@ -113,9 +125,16 @@ class LessonLoss:
         truth = torch.einsum("pc,pchw->phw", now, shown.repeat_interleave(sounds, 0)).clamp(0, 1)
         apart = (shown_new == 0).float()  # cells that show nothing new
         terms = self._labelled(said, shown, now, truth, rows.used, apart if known_only else None)
-        terms |= self._kept(said, answers, pictures, now, apart)
+        terms |= self._kept(said, self.parent.said(before, attended, sounds), now, apart)
         terms["apart"] = self.options.apart * self._too_near(rows)
         return {name: term for name, term in terms.items() if term.requires_grad}
+
+    def _seen(self, pool: Pool, pictures: Tensor, before: Seen) -> Seen:
+        """What the network sees; up to the embedding what the parent saw, if nothing before that learns."""
+        if VISUAL not in self.options.frozen:
+            return see(self.network, pool.looks.of(pictures))
+        embedding = F.normalize(self.network.neck.embed(before.stride8).float(), dim=1)
+        return Seen(before.stride4, before.stride8, before.stride16, before.stride32, embedding)
 
     def _labelled(  # noqa: PLR0917
         self, said: Said, shown: Tensor, now: Tensor, truth: Tensor, used: Tensor, apart: Tensor | None
@@ -165,23 +184,24 @@ class LessonLoss:
         cosine = rows.table[rows.learning] @ rows.table[rows.used * ~rows.learning > 0].T
         return F.relu(cosine - self.options.nearest).square().sum()
 
-    def _kept(self, said: Said, answers: Answers, pictures: Tensor, now: Tensor, apart: Tensor) -> dict[str, Tensor]:
+    def _kept(self, said: Said, before: Said, now: Tensor, apart: Tensor) -> dict[str, Tensor]:
         """Distance from the parent: on cells that show nothing new, in sounds that hold nothing new."""
-        options = self.options
+        options, sounds = self.options, len(now) // len(apart)
         old_sound = (now[:, self.new].sum(1) == 0).float()
-        sounds = len(now) // len(pictures)
-        parent = answers.sounding[pictures].flatten(0, 1).float()
         cells = apart.repeat_interleave(sounds, 0)
-        sounding = F.binary_cross_entropy_with_logits(said.sounding, parent.sigmoid(), reduction="none")
-        entropy = F.binary_cross_entropy_with_logits(parent, parent.sigmoid(), reduction="none")
-        cosine = (said.embedding * answers.embedding[pictures].float()).sum(1)
+        cosine = (said.embedding * before.embedding).sum(1)
         coarse = (F.avg_pool2d(apart[:, None], 2)[:, 0] == 1).float()
-        presence = answers.presence[pictures].flatten(0, 1)
-        used = (presence > -1e3).float()
-        drift = F.binary_cross_entropy_with_logits(said.presence, presence.sigmoid(), reduction="none")
-        floor = F.binary_cross_entropy_with_logits(presence, presence.sigmoid(), reduction="none")
+        used = (before.presence > UNUSED_LOGIT).float()
         return {
-            "keep_sounding": options.keep_sounding * ((sounding - entropy) * cells).mean(),
+            "keep_sounding": options.keep_sounding * (_drift(said.sounding, before.sounding) * cells).mean(),
             "keep_embedding": options.keep_embedding * ((1 - cosine) * coarse).mean(),
-            "keep_presence": options.keep_presence * (((drift - floor) * used).sum(1) * old_sound).mean(),
+            "keep_presence": options.keep_presence
+            * ((_drift(said.presence, before.presence) * used).sum(1) * old_sound).mean(),
         }
+
+
+def _drift(logit: Tensor, before: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of a probability from what it was."""
+    aim = before.sigmoid()
+    cross, entropy = (F.binary_cross_entropy_with_logits(one, aim, reduction="none") for one in (logit, before))
+    return cross - entropy

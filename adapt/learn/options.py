@@ -13,8 +13,8 @@ Count = Annotated[int, Field(ge=1)]
 class LearnOptions(BaseModel):
     """Defaults are what docs/learning.md was measured with.
 
-    steps, pictures: how long is learned, and from how many pictures in a step. pool: pictures composed for the lesson.
-    sounds: with each picture; the first holds what it shows, the last is borrowed.
+    steps, pictures, sounds: how long is learned, from how many pictures in a step, and how many sounds each of them meets.
+    pool, heard: pictures and sounds composed for the lesson.
     shown, pasted: shares of the pool that are frames of the lesson, and scenes with what they show cut out and pasted in; the
              rest shows only what was known before.
     weakest, strongest: range of the augmentation of pasted pictures.
@@ -23,7 +23,7 @@ class LearnOptions(BaseModel):
     sounding ... presence: weights of the losses of adapt/losses.py.
     apart:   weight of keeping new rows from old ones, from the cosine `nearest` on: where an old row lies, its pixels and
              voices lie, and nothing else of them is there to rehearse.
-    frozen:  parts of the network whose pairs do not learn, such as `visual`.
+    frozen:  names that the layers begin with whose pairs do not learn, such as `visual`.
     keep_*:  weights of staying with the parent where nothing new is seen and heard: its map, its embedding, its presences.
     """
 
@@ -31,8 +31,9 @@ class LearnOptions(BaseModel):
 
     steps: Count = 240
     pictures: Count = 6
-    pool: Count = 240
     sounds: Annotated[int, Field(ge=2)] = 3
+    pool: Count = 180
+    heard: Count = 180
     shown: Share = 0.3
     pasted: Share = 0.5
     weakest: Share = 0.2

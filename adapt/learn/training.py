@@ -17,14 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cavs.adapt.learn.exemplar import Exemplar
+from cavs.adapt.learn.features import fold_norms
 from cavs.adapt.learn.first_rows import first_row, rows_with
 from cavs.adapt.learn.from_bundle import put_adapter
-from cavs.adapt.learn.lesson_loss import Answers, LessonLoss, Rows, answers_of
+from cavs.adapt.learn.lesson_loss import LessonLoss, Parent, Rows
 from cavs.adapt.learn.options import LearnOptions
-from cavs.adapt.learn.pool import Composer, Part, join
+from cavs.adapt.learn.pairing import Pairing
+from cavs.adapt.learn.pool import Composer, Pool, join
 from cavs.adapt.methods.anchored import quadratic_penalty
 from cavs.adapt.methods.lra import mean_one_per_layer, products
-from cavs.adapt.model.lora import DOWN, UP, adapted_layers
+from cavs.adapt.model.lora import DOWN, UP, Adaptable, adapted_layers
 from cavs.adapt.model.network import Network, adapter_tensors
 from cavs.runtime.adapter import Adapter, make_adapter
 from cavs.runtime.bundle import Bundle
@@ -58,19 +60,22 @@ class LessonTraining:
         self.options = options or LearnOptions()
         self.parent, self.seed = parent, seed
         self.network = copy.deepcopy(network).eval()
+        fold_norms(self.network)
         put_adapter(self.network, parent)
         self.rows = rows_with(parent, tuple(name for one in (*new, *memory) for name in one.names))
         self.fresh = [row for name, row in self.rows.items() if (row, name) not in parent.classes]
         self.composer = Composer(self.network, new, memory, tuple(name for _, name in parent.classes), self.options, seed)
         self._print = _fingerprint(parent, new, memory, self.options, seed)
-        self._parts: list[Part] = []
-        self._pool: Part | None = None
-        self._answers: Answers | None = None
+        self._parts: list[Pool] = []
+        self._pool: Pool | None = None
+        self._pairing: Pairing | None = None
         self._importance: dict[str, Tensor] = {}
-        self._anchor = {name: product.detach() for name, product in products(self.network).items()}
+        learning = {f"{name}.weight" for name, _ in self._learning_layers()}
+        self._anchor = {name: product.detach() for name, product in products(self.network).items() if name in learning}
         self._active = sorted(self.rows.values())
         places = [self._active.index(self.rows[name]) if name in self.rows else -1 for name in self.composer.columns]
-        self._loss = LessonLoss(self.network, places, self._new_columns(), self.options)
+        self._known = Parent(self.network, self._rows(self.network.classes.unit_rows()))
+        self._loss = LessonLoss(self.network, self._known, places, self._new_columns(), self.options)
         self._parameters = self._free_parameters()
         self._optimiser = torch.optim.AdamW(
             [
@@ -157,9 +162,7 @@ class LessonTraining:
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
         pairs: dict[str, nn.Parameter] = {}
-        for layer, module in adapted_layers(self.network).items():
-            if layer.split(".")[0] in self.options.frozen:
-                continue
+        for layer, module in self._learning_layers():
             for side in (DOWN, UP):
                 parameter = getattr(module, side)
                 parameter.requires_grad_(True)
@@ -167,17 +170,26 @@ class LessonTraining:
         rows = nn.Parameter(torch.zeros(len(self.fresh), self.network.config.embedding_width))
         return {**pairs, "rows": rows}
 
+    def _learning_layers(self) -> list[tuple[str, Adaptable]]:
+        frozen = self.options.frozen
+        return [(name, layer) for name, layer in adapted_layers(self.network).items() if not name.startswith(frozen)]
+
     def _compose(self) -> None:
-        first = len(self._parts) * COMPOSED_AT_ONCE
-        self._parts.append(self.composer.part(first, min(first + COMPOSED_AT_ONCE, self.options.pool)))
+        done, options = len(self._parts), self.options
+        pictures, sounds = (
+            range(total * done // self.composing, total * (done + 1) // self.composing)
+            for total in (options.pool, options.heard)
+        )
+        self._parts.append(self.composer.part(pictures, sounds))
         if len(self._parts) < self.composing:
             return
         learned = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         resumed = self.done > self.composing
-        put_adapter(self.network, self.parent)  # its answers, whatever has been learned before a restart
+        put_adapter(self.network, self.parent)  # as it was, whatever has been learned before a restart
         self._pool = join(self._parts)
         self._parts = []
-        self._answers = answers_of(self.network, self._pool, self._rows())
+        self._pairing = Pairing(self._pool, self._new_columns())
+        self._known.watch(self._pool)
         self._name_new_rows()
         self._importance = self._sensed()
         if resumed:
@@ -188,14 +200,13 @@ class LessonTraining:
     def _name_new_rows(self) -> None:
         """A new class begins where its pixels and its voices are."""
         assert self._pool is not None
-        assert self._answers is not None
         self.network.classes.used[self.fresh] = 1
         start = torch.zeros_like(self._parameters["rows"])
         names = {row: name for name, row in self.rows.items()}
         for index, row in enumerate(self.fresh):
             name = names[row]
             if name in self.composer.columns:
-                start[index] = first_row(self.network, self._pool, self._answers, self.composer.columns.index(name))
+                start[index] = first_row(self._known, self._pool, self.composer.columns.index(name))
         with torch.no_grad():
             self._parameters["rows"].copy_(F.normalize(start + 1e-6, dim=1))
         self._give_rows()
@@ -207,29 +218,34 @@ class LessonTraining:
                 self.network.classes.used[self.fresh] = 1
                 self.network.classes.table[self.fresh] = F.normalize(self._parameters["rows"], dim=1)
 
-    def _rows(self) -> Rows:
-        """The rows in use by parent or child, with a gradient to the new ones."""
+    def _rows(self, table: Tensor, new: Tensor | None = None) -> Rows:
+        """The rows of a table that parent or child use; new: those of the lesson, unit vectors in the order of `fresh`."""
         active = torch.tensor(self._active)
-        table, used = self.network.classes.unit_rows()[active].detach(), self.network.classes.used[active]
-        if self.fresh and bool(used.all()):
+        table, used = table[active].detach(), self.network.classes.used[active].clone()
+        if new is not None and self.fresh:
             places = torch.tensor([self._active.index(row) for row in self.fresh])
-            table = table.index_copy(0, places, F.normalize(self._parameters["rows"], dim=1))
+            table, used[places] = table.index_copy(0, places, new), 1.0
         return Rows(table, used, torch.tensor([row in self.fresh for row in self._active]))
 
-    def _batch(self, step: int) -> Tensor:
-        """Pictures of a step: each of the pool once in a round, in an order of its own."""
+    def _rows_now(self) -> Rows:
+        """With a gradient to the new ones."""
+        return self._rows(self.network.classes.unit_rows(), F.normalize(self._parameters["rows"], dim=1))
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Pictures of a step, each of the pool once in a round, in an order of its own; and the sounds that they meet."""
         assert self._pool is not None
+        assert self._pairing is not None
         total, size = len(self._pool.looks), min(self.options.pictures, len(self._pool.looks))
         each = total // size
-        order = np.random.default_rng([self.seed, 1, step // each]).permutation(total)
-        return torch.from_numpy(order[(step % each) * size : (step % each + 1) * size])
+        order = np.random.default_rng([self.seed, 2, step // each]).permutation(total)
+        pictures = torch.from_numpy(order[(step % each) * size : (step % each + 1) * size])
+        return pictures, self._pairing.draw(pictures, self.options.sounds, np.random.default_rng([self.seed, 3, step]))
 
     def _learn(self, step: int) -> dict[str, float]:
         assert self._pool is not None
-        assert self._answers is not None
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * _cycle(step / max(1, self.options.steps), self.options.warmup)
-        terms = self._loss(self._pool, self._answers, self._batch(step), self._rows())
+        terms = self._loss(self._pool, *self._batch(step), self._rows_now())
         if self.options.held:
             penalty = quadratic_penalty(products(self.network), self._anchor, self._importance)
             terms["held"] = 0.5 * self.options.held * penalty
@@ -248,14 +264,16 @@ class LessonTraining:
         if not self.options.held:
             return {}
         assert self._pool is not None
-        assert self._answers is not None
-        weights = {f"{name}.weight": layer.weight for name, layer in adapted_layers(self.network).items()}
+        assert self._pairing is not None
+        weights = {f"{name}.weight": layer.weight for name, layer in self._learning_layers()}
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for weight in weights.values():
             weight.requires_grad_(True)
-        pictures = np.random.default_rng([self.seed, 2]).permutation(len(self._pool.looks))[: self.options.sensed]
-        for picture in pictures.tolist():
-            terms = self._loss(self._pool, self._answers, torch.tensor([picture]), self._rows(), known_only=True)
+        rng = np.random.default_rng([self.seed, 4])
+        for picture in rng.permutation(len(self._pool.looks))[: self.options.sensed].tolist():
+            one = torch.tensor([picture])
+            met = self._pairing.draw(one, self.options.sounds, rng)
+            terms = self._loss(self._pool, one, met, self._rows_now(), known_only=True)
             gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(weights.values()), allow_unused=True)
             for name, gradient in zip(weights, gradients, strict=True):
                 if gradient is not None:
