@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """What `cavs-adapt evaluate` does with its options."""
     checkpoint = _open(args.checkpoint)
     network = checkpoint.network.eval()
+    network.least_heard = args.least_heard
     calibration = None
     if args.calibrate:
         if args.checkpoint.is_dir():
@@ -86,7 +87,7 @@ def calibrate_on_val(network: Network, args: argparse.Namespace) -> dict[str, An
     network.thresholds.copy_(torch.tensor([chosen.sounding, chosen.near]))
     return {
         "split": "val", "frames": frames, "seed": args.seed, "strength": args.strength, "sounding": chosen.sounding,
-        "near": chosen.near, "binary_iou": chosen.iou, "mask_mass": chosen.mass,
+        "near": chosen.near, "least_heard": args.least_heard, "binary_iou": chosen.iou, "mask_mass": chosen.mass,
     }  # fmt: skip
 
 
@@ -102,6 +103,7 @@ def evaluate(network: Network, args: argparse.Namespace) -> dict[str, Any]:
         "strength": args.strength,
         "classes": list(source.classes),
         "thresholds": [float(value) for value in network.thresholds],
+        "least_heard": args.least_heard,
         "scenarios": {name: scenario.summary() for name, scenario in scores.items()},
         "ingredients": sorted(set().union(*(scenario.sources for scenario in scores.values()))),
     }

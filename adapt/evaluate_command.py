@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cavs.adapt.data.ingredients import SPLITS
 from cavs.adapt.scenarios import EMPTY, MARKED
+from cavs.runtime.engine import LEAST_HEARD
 
 PLAIN, HARD = 0.25, 1.0  # strength of the augmentation of pictures: nearly as found, and as in training
 FRAMES = 300
@@ -33,6 +34,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "--strength", type=float, default=PLAIN, help=f"of the augmentation, {PLAIN} plain to {HARD} as in training"
+    )
+    parser.add_argument(
+        "--least-heard",
+        type=float,
+        default=LEAST_HEARD,
+        metavar="P",
+        help="as in cavs-stream; 0: the network's masks as they are",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(

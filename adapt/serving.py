@@ -8,6 +8,7 @@ import torch
 
 from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.network import Network
+from cavs.runtime.engine import LABEL_UNKNOWN
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -24,7 +25,10 @@ class Answer:
 
 @torch.inference_mode()
 def answer(network: Network, frames: Bytes, sounds: npt.NDArray[np.float32]) -> Answer:
-    """frames: (N, H, W, 3), one for each of sounds (N, samples); or one frame for all sounds. In evaluation mode only."""
+    """frames: (N, H, W, 3), one for each of sounds (N, samples); or one frame for all sounds. In evaluation mode only.
+
+    What is not marked because nothing is heard (`Network.least_heard`) has a confidence of 0.
+    """
     if network.training:
         raise ValueError("the network is in training mode: call eval() first")
     device = network.thresholds.device
@@ -35,9 +39,11 @@ def answer(network: Network, frames: Bytes, sounds: npt.NDArray[np.float32]) -> 
     out = network.fuse(seen, heard, rows=rows)
     label, probability, nearness = label_pixels(network, out, network.thresholds, rows)
     presence = torch.sigmoid(out.presence) * network.classes.used
+    heard = presence.amax(dim=1)[:, None, None] >= network.least_heard  # cavs.runtime.engine.heard_labels, for a batch
+    kept = heard | (label == LABEL_UNKNOWN)
     return Answer(
-        labels=label.to(torch.uint8).cpu().numpy(),
-        confidence=torch.round(255 * probability).to(torch.uint8).cpu().numpy(),
+        labels=(label * kept).to(torch.uint8).cpu().numpy(),
+        confidence=torch.round(255 * probability * kept).to(torch.uint8).cpu().numpy(),
         nearness=nearness.float().cpu().numpy(),
         presence=presence.cpu().numpy(),
     )

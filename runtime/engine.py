@@ -19,6 +19,11 @@ LABEL_FIRST_CLASS = 2
 """Value of a pixel of row 0 of the class table; row k is LABEL_FIRST_CLASS + k."""
 
 
+LEAST_HEARD = 0.4
+"""Probability of the class heard best below which nothing is marked by name, unless the user says otherwise: on val it halves
+and more what is marked to sounds of nothing that is known, at under a point of IoU (docs/model.md)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What the engine says of one window. The arrays are views that the next call of `run` overwrites.
@@ -31,6 +36,17 @@ class Prediction:
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8]
     presence: npt.NDArray[np.float32]
+
+
+def heard_labels(labels: npt.NDArray[np.uint8], presence: npt.NDArray[np.float32], least: float) -> npt.NDArray[np.uint8]:
+    """The labels of one window, with named pixels silent if no class at all is heard with a probability of `least`.
+
+    A pixel sounds by what is seen and heard there; whether anything known is heard is said by the sound alone. Unknown
+    pixels stay: what they are nobody has learned to hear. labels, presence: as in `Prediction`; not changed.
+    """
+    if presence.max(initial=0.0) >= least:
+        return labels
+    return np.where(labels == LABEL_UNKNOWN, labels, np.uint8(LABEL_SILENT))
 
 
 class PreparedAdapter(Protocol):

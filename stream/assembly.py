@@ -184,7 +184,7 @@ def assemble(
         inbox=inbox,
         aligner=aligner,
         slot=slot,
-        finder=ObjectFinder(dict(slot.adapter.classes), settings.min_area),
+        finder=ObjectFinder(dict(slot.adapter.classes), settings.min_area, least_heard=settings.least_heard),
         publisher=publisher,
         health=Health(clock, counters, slot),
         clock=clock,

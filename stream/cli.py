@@ -105,6 +105,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="probability above which a pixel sounds",
     )
     model.add_argument("--min-area", type=float, metavar="F", help="objects below this fraction of the picture are left out")
+    model.add_argument(
+        "--least-heard",
+        type=float,
+        metavar="P",
+        help="nothing is marked by name while no class is heard with this probability, default 0.4; 0: whatever is heard",
+    )
 
 
 def _add_learning(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cavs.runtime.engine import LABEL_FIRST_CLASS, LABEL_SILENT, LABEL_UNKNOWN, Prediction
+from cavs.runtime.engine import LABEL_FIRST_CLASS, LABEL_SILENT, LABEL_UNKNOWN, Prediction, heard_labels
 from cavs.stream.masks import UNKNOWN, Box, HeardClass, Mask, SoundingObject
 
 MAX_OBJECTS = 32
@@ -45,6 +45,7 @@ class ObjectFinder:
 
     classes: names by row of the class table; a row without a name is called `class <row>`.
     min_area_fraction: a region smaller than this part of the picture is noise.
+    least_heard: nothing is found by name while no class is heard with this probability.
     min_overlap: IoU of two boxes from which they may be the same object.
     keep_windows: an object that is silent for longer comes back under a new id.
     """
@@ -54,6 +55,7 @@ class ObjectFinder:
         classes: Mapping[int, str],
         min_area_fraction: float = 0.001,
         *,
+        least_heard: float = 0.0,
         min_overlap: float = 0.3,
         keep_windows: int = 30,
         max_objects: int = MAX_OBJECTS,
@@ -64,6 +66,7 @@ class ObjectFinder:
             raise ValueError(f"min_overlap={min_overlap}, keep_windows={keep_windows}, max_objects={max_objects}: out of range")
         self._classes = dict(classes)
         self._min_area_fraction = min_area_fraction
+        self._least_heard = least_heard
         self._min_overlap = min_overlap
         self._keep_windows = keep_windows
         self._max_objects = max_objects
@@ -80,7 +83,7 @@ class ObjectFinder:
 
     def find(self, prediction: Prediction) -> tuple[SoundingObject, ...]:
         """The objects of the next window, largest first. Nothing in them refers to the prediction's arrays."""
-        labels = prediction.labels
+        labels = heard_labels(prediction.labels, prediction.presence, self._least_heard)
         pieces = _without_rims(self._pieces(labels), labels.shape)[: self._max_objects]
         ids = self._follow(pieces)
         return tuple(

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cavs.runtime.engine import LEAST_HEARD
 from cavs.runtime.errors import ConfigError
 from cavs.runtime.store import default_store_path
 
@@ -35,6 +36,7 @@ class StreamSettings(BaseModel):
     threads: int = Field(2, ge=1, le=64)
     sound_threshold: float | None = Field(None, gt=0, lt=1)
     min_area: float = Field(0.001, ge=0, lt=1)
+    least_heard: float = Field(LEAST_HEARD, ge=0, le=1)
 
     # Learning while it runs.
     adapt: bool = False

@@ -48,12 +48,14 @@ class Network(nn.Module):
 
     class_names[k] is the class of row k of the table; rows are given out in order.
     thresholds: (2,), probability above which a pixel sounds, cosine above which a class is near enough.
+    least_heard: what `answer` asks of the class heard best before it marks by name, as a stream does; 0, nothing, as the graph.
     """
 
     def __init__(self, config: NetworkConfig, visual: VisualEncoder, audio: AudioEncoder) -> None:
         super().__init__()
         self.config = config
         self.class_names: tuple[str, ...] = ()
+        self.least_heard = 0.0
         self.visual = visual
         self.audio = audio
         self.neck = Neck(config, visual.channels)

@@ -7,6 +7,7 @@ import torch
 from cavs.adapt.model.network import adapter_tensors
 from cavs.adapt.serving import answer
 from cavs.export.onnx_graph import ServingForm
+from cavs.runtime.engine import heard_labels
 from tests.small_network import pictures, small_network, sounds
 
 
@@ -35,6 +36,21 @@ def test_one_frame_may_meet_several_sounds() -> None:
     apart = [answer(network, frames, waves[i : i + 1]) for i in range(3)]
     for index, one in enumerate(apart):
         assert np.abs(together.confidence[index].astype(int) - one.confidence[0]).max() <= 1
+
+
+def test_what_is_not_heard_is_marked_as_a_stream_marks_it() -> None:
+    network = small_network()
+    network.thresholds.copy_(torch.tensor([0.1, 0.1]))
+    frames, waves = pictures(3).permute(0, 2, 3, 1).contiguous().numpy(), sounds(3).numpy()
+    plain = answer(network, frames, waves)
+    network.least_heard = float(np.sort(plain.presence.max(axis=1))[1])  # the first of three falls below it
+    said = answer(network, frames, waves)
+    shown = [
+        heard_labels(labels, heard, network.least_heard) for labels, heard in zip(plain.labels, plain.presence, strict=True)
+    ]
+    assert np.array_equal(said.labels, shown)
+    assert (said.labels != plain.labels).any()
+    assert not said.confidence[said.labels != plain.labels].any()
 
 
 def test_a_network_in_training_mode_is_refused() -> None:

@@ -37,6 +37,13 @@ def test_a_sounding_thing_of_no_class_is_unknown_and_a_row_without_a_name_says_i
     assert [(thing.row, thing.cls) for thing in found] == [(5, "class 5"), (None, "unknown")]
 
 
+def test_what_nobody_hears_has_no_name_and_what_is_unknown_stays() -> None:
+    labels = disc(disc(blank(), (50, 50), 20, UNKNOWN), (150, 150), 30, DOG)
+    finder = ObjectFinder(CLASSES, least_heard=0.4)
+    assert [thing.cls for thing in finder.find(prediction(labels, presence=(0.1, 0.3)))] == ["unknown"]
+    assert [thing.cls for thing in finder.find(prediction(labels, presence=(0.1, 0.5)))] == ["dog", "unknown"]
+
+
 def test_two_things_of_one_class_apart_are_two_objects_largest_first() -> None:
     labels = disc(disc(blank(), (50, 100), 20, DOG), (160, 100), 30, DOG)
     found = ObjectFinder(CLASSES).find(prediction(labels))
