@@ -8,7 +8,7 @@ from cavs.runtime.errors import MediaLost
 from cavs.stream.counters import Counters
 from cavs.stream.inbox import Item
 from cavs.stream.items import SourceEvent, StampGrade, VideoFrame
-from cavs.stream.media_open import TIMEOUT_S, Opened, open_media, place_of
+from cavs.stream.media_open import TIMEOUT_S, Opened, Place, open_media, place_of
 from cavs.stream.media_pass import FRAMES_CORRUPT, FRAMES_SKIPPED, SOUND_CORRUPT, UNREADABLE, MediaPass
 from cavs.stream.pacing import MediaLine, SenderLine, Straightener
 from cavs.stream.packets import LEAD_NS, PacketOrder
@@ -124,13 +124,12 @@ class MediaSource:
         self._waiting.clear()
 
     def _begin_pass(self, opened: Opened, converter: SoundConverter, seen_until_ns: int | None = None) -> MediaPass:
-        endless = self._place.network and opened.duration_ns is None
         self._pass = MediaPass(
             opened,
             place=self._place,
             clock=self._clock,
             line=self._line,
-            order=PacketOrder(opened.sound is not None, 0 if endless else LEAD_NS),
+            order=PacketOrder(opened.sound is not None, lead_ns(self._place, opened.duration_ns)),
             converter=converter,
             counters=self.counters,
             start_ns=self._start_ns,
@@ -214,3 +213,8 @@ class MediaSource:
 
     def _warn(self, text: str, kind: str = "warning") -> None:
         self._push(SourceEvent(kind, self.name, f"{self._place.label}: {text}", self._clock.now_ns()))
+
+
+def lead_ns(place: Place, duration_ns: int | None) -> int:
+    """How far sound is read ahead of its picture. Pictures of a live sender would wait for it, also if it plays a recording."""
+    return 0 if place.pushed or (place.network and duration_ns is None) else LEAD_NS

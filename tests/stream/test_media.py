@@ -15,7 +15,8 @@ from cavs.runtime.errors import MediaLost
 from cavs.stream.counters import Counters
 from cavs.stream.inbox import Item
 from cavs.stream.items import AudioBlock, SourceEvent, StampGrade, VideoFrame
-from cavs.stream.media import MediaSource, Rate
+from cavs.stream.media import MediaSource, Rate, lead_ns
+from cavs.stream.media_open import place_of
 from cavs.stream.source import EndOfSource
 from tests.stream.clips import Clip, brightness, write_clip
 
@@ -354,3 +355,15 @@ def _remux_without_sound_between(path: Path, out: Path, start_s: float, end_s: f
                 continue
             packet.stream = streams[packet.stream.index]
             target.mux(packet)
+
+
+@pytest.mark.parametrize(
+    ("address", "duration_s", "read_ahead"),
+    [("rtsp://camera/live", None, False), ("rtsp://server/film", 30, False), ("udp://@:5000", None, False),
+     ("http://server/live", None, False), ("http://server/film.mp4", 30, True), ("film.mp4", 30, True)],
+)  # fmt: skip
+def test_sound_is_read_ahead_of_its_picture_only_where_nobody_waits_for_the_picture(
+    address: str, duration_s: int | None, read_ahead: bool
+) -> None:
+    duration_ns = None if duration_s is None else duration_s * NS_PER_S
+    assert (lead_ns(place_of(address), duration_ns) > 0) == read_ahead
