@@ -41,6 +41,8 @@ def open_engine(bundle: Bundle, wish: str = "auto", threads: int | None = None) 
     """
     if wish not in WISHES:
         raise ValueError(f"engine must be one of {', '.join(WISHES)}, not {wish!r}")
+    if wish not in ("auto", "onnx"):
+        _check_driver(f"; --engine {wish} needs NVIDIA's; without a GPU: --engine onnx")
     if wish in _TARGETS:
         return _open_tensorrt(bundle, _TARGETS[wish], threads, "asked for")
     if wish == "rtx-ort":
@@ -99,7 +101,6 @@ def _open_best_plan(bundle: Bundle, threads: int | None) -> tuple[Engine, str]:
 
 
 def _open_tensorrt(bundle: Bundle, target: Target, threads: int | None, why: str) -> tuple[Engine, str]:
-    _check_driver()
     library, cuda = load_library(target), Cuda()
     device, key = device_of(cuda), machine_key()
     plan = trusted_plan(bundle, library, device, _form(bundle, target), key)
@@ -141,11 +142,11 @@ def _form(bundle: Bundle, target: Target) -> Form:
     return "refit" if forms == {"refit"} else "inputs"
 
 
-def _check_driver() -> None:
+def _check_driver(to_do: str = "") -> None:
     try:
         ctypes.CDLL(CUDA_DRIVER)
     except OSError:
-        raise EngineError(f"no CUDA driver here ({CUDA_DRIVER})") from None
+        raise EngineError(f"no CUDA driver here ({CUDA_DRIVER}){to_do}") from None
 
 
 def _shown(device: Device) -> str:
