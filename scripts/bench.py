@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="engine threads, default %(default)s")
     parser.add_argument("--exchanges", type=int, default=1000, metavar="N", help="exchange: in a stream, default %(default)s")
     parser.add_argument("--folded", type=Path, metavar="DIR", help="engine: also a graph.onnx with its adapter folded in")
+    parser.add_argument(
+        "--inference", type=Path, metavar="PYTHON", help="peer: also Roboflow's inference, in the environment of this Python"
+    )
     parser.add_argument("--table", type=Path, metavar="FILE.json", help="print the Markdown tables of a run and stop")
     parser.add_argument("--write", nargs=2, metavar=("DOC.md", "FILE.json"), help="put the tables into a document and stop")
     return parser
@@ -76,6 +79,7 @@ def _measure(args: argparse.Namespace) -> int:
             threads=args.threads,
             exchanges=args.exchanges,
             folded=args.folded.resolve() if args.folded else None,
+            inference=args.inference.absolute() if args.inference else None,
         )
         report = run_all(names, plan, args.out, _what)
     if args.out is None:

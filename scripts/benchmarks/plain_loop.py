@@ -6,9 +6,11 @@ It does the same work (graph, size, sound, threads) and is left as its libraries
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import zmq
 from safetensors.numpy import load_file
@@ -18,36 +20,59 @@ from benchmarks.painted import read
 from cavs.runtime.clock import NS_PER_S, MonotonicClock
 
 
+class Work:
+    """What is done with one picture: resize, the sound up to its time, the graph, the message. Equal in all loops of others."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = args.threads
+        if args.no_spin:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            str(args.bundle / "graph.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        self._adapter = load_file(args.bundle / "adapter.safetensors")
+        _, self._height, self._width, _ = self._session.get_inputs()[0].shape
+        self._samples = self._session.get_inputs()[1].shape[1]
+        # silence before the first sample
+        self._sound = np.concatenate([np.zeros(self._samples, np.float32), read_wav(args.wav)])
+        self._args, self._clock = args, MonotonicClock()
+        self._start_ns: int | None = None
+        self._seq = 0
+
+    def on(self, picture: npt.NDArray[np.uint8]) -> list[bytes]:
+        """The message of the next picture, BGR."""
+        if self._start_ns is None:
+            self._start_ns = self._clock.now_ns()
+        args, seq, clock = self._args, self._seq, self._clock
+        self._seq += 1
+        number = read(picture) if args.painted else seq
+        frame = cv2.cvtColor(cv2.resize(picture, (self._width, self._height)), cv2.COLOR_BGR2RGB)
+        passed_s = (clock.now_ns() - self._start_ns) / NS_PER_S if args.painted else seq / args.fps
+        last = min(self._samples + round(passed_s * args.rate_hz), len(self._sound))
+        window = self._sound[last - self._samples : last]
+        fed: dict[str, Any] = {"frame": frame[None], "sound": window[None], **self._adapter}
+        labels, _, presence = self._session.run(None, fed)
+        header = {"seq": seq, "number": number, "presence": presence[0].tolist(), "sent_ns": clock.now_ns()}
+        return [json.dumps(header).encode(), labels.tobytes()]
+
+
+def bound(address: str) -> "zmq.Socket[bytes]":
+    socket = zmq.Context().socket(zmq.PUB)
+    socket.bind(address)
+    return socket
+
+
 def main() -> None:
     args = arguments()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = args.threads
-    if args.no_spin:
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(args.bundle / "graph.onnx"), options, providers=["CPUExecutionProvider"])
-    adapter = load_file(args.bundle / "adapter.safetensors")
-    _, height, width, _ = session.get_inputs()[0].shape
-    samples = session.get_inputs()[1].shape[1]
-    sound = np.concatenate([np.zeros(samples, np.float32), read_wav(args.wav)])  # silence before the first sample
-    socket = zmq.Context().socket(zmq.PUB)
-    socket.bind(args.bind)
-    clock = MonotonicClock()
+    work, socket = Work(args), bound(args.bind)
     capture = cv2.VideoCapture(args.source)
     print("opened", flush=True)
-    start_ns, seq = clock.now_ns(), 0
     while True:
         seen, picture = capture.read()
         if not seen:
             break
-        number = read(picture.astype(np.uint8, copy=False)) if args.painted else seq
-        frame = cv2.cvtColor(cv2.resize(picture, (width, height)), cv2.COLOR_BGR2RGB)
-        passed_s = (clock.now_ns() - start_ns) / NS_PER_S if args.painted else seq / args.fps
-        last = min(samples + round(passed_s * args.rate_hz), len(sound))
-        window = sound[last - samples : last]
-        labels, _, presence = session.run(None, {"frame": frame[None], "sound": window[None], **adapter})
-        header = {"seq": seq, "number": number, "presence": presence[0].tolist(), "sent_ns": clock.now_ns()}
-        socket.send_multipart([json.dumps(header).encode(), labels.tobytes()])
-        seq += 1
+        socket.send_multipart(work.on(picture.astype(np.uint8, copy=False)))
 
 
 def arguments() -> argparse.Namespace:

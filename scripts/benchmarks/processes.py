@@ -29,13 +29,11 @@ class BenchmarkFailed(Exception):
 
 
 @contextmanager
-def program(module: str, *argv: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def program(module: str, *argv: str, log: Path, python: str = sys.executable) -> Iterator["subprocess.Popen[bytes]"]:
     """Runs `python -m module`; ends it with the block if it has not ended by itself. What it says goes to `log`."""
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     with log.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *argv], stdout=said, stderr=said, env=environment, cwd=SCRIPTS
-        )
+        process = subprocess.Popen([python, "-m", module, *argv], stdout=said, stderr=said, env=environment, cwd=SCRIPTS)
         try:
             yield process
         finally:

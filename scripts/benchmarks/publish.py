@@ -64,7 +64,7 @@ def _publish(plan: Plan, seconds: float, turn: int) -> dict[str, Value]:
     after 33 ms of nothing a virtual core first has to wake up.
     """
     bundle = read_bundle(plan.bundle)
-    size = bundle.manifest.frame.height_px, bundle.manifest.frame.width_px
+    grid = bundle.manifest.frame.height_px, bundle.manifest.frame.width_px
     engine = OnnxEngine(bundle, threads=plan.threads)
     prepared = engine.prepare(default_adapter(bundle))
     predictions = [realistic_prediction(bundle, index) for index in range(PREDICTIONS)]
@@ -80,7 +80,7 @@ def _publish(plan: Plan, seconds: float, turn: int) -> dict[str, Value]:
             CLOCK.sleep_ns(due_ns - CLOCK.now_ns())
             prediction, objects = found[seq % PREDICTIONS]
             window = _window(bundle, seq)
-            engine.run(fit_frame(window.frame.pixels, size), window.sound, prepared)
+            engine.run(fit_frame(window.frame.pixels, grid), window.sound, prepared)
             began_ns = CLOCK.now_ns()
             publisher.publish(window, prediction, objects, ModelStamp(bundle.id), stage_times, counters)
             times.append((CLOCK.now_ns() - began_ns) / NS_PER_MS)

@@ -19,6 +19,7 @@ class Plan:
     scratch: a directory of this run, for clips, sockets and logs.
     exchanges: how often the model is exchanged in a stream, all repeats together.
     folded:  a graph with the default adapter folded in, to compare with adapters as inputs.
+    inference: the Python of an environment with Roboflow's `inference`, for a further peer.
     """
 
     bundle: Path
@@ -28,6 +29,7 @@ class Plan:
     threads: int = 2
     exchanges: int = 1000
     folded: Path | None = None
+    inference: Path | None = None
 
     def __post_init__(self) -> None:
         if self.repeats < 1 or self.threads < 1 or self.exchanges < 4 or (self.seconds is not None and self.seconds <= 0):
