@@ -39,8 +39,8 @@ def answer(network: Network, frames: Bytes, sounds: npt.NDArray[np.float32]) -> 
     out = network.fuse(seen, heard, rows=rows)
     label, probability, nearness = label_pixels(network, out, network.thresholds, rows)
     presence = torch.sigmoid(out.presence) * network.classes.used
-    heard = presence.amax(dim=1)[:, None, None] >= network.least_heard  # cavs.runtime.engine.heard_labels, for a batch
-    kept = heard | (label == LABEL_UNKNOWN)
+    known = presence.amax(dim=1)[:, None, None] >= network.least_heard  # cavs.runtime.engine.heard_labels, for a batch
+    kept = known | (label == LABEL_UNKNOWN)
     return Answer(
         labels=(label * kept).to(torch.uint8).cpu().numpy(),
         confidence=torch.round(255 * probability * kept).to(torch.uint8).cpu().numpy(),

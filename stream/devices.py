@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +26,8 @@ from cavs.stream.source import Source
 PROBE_S = 5.0
 """Long enough for a microphone's stamps to be believed."""
 PROBE_RATE_HZ = 16_000
+PROBE_LIMIT_S = 45.0
+"""A device that has not answered by then hangs in its driver; opening a camera alone may take 20 s."""
 SYS_CAMERAS = Path("/sys/class/video4linux")
 BY_ID = Path("/dev/v4l/by-id")
 
@@ -77,6 +81,36 @@ def sound_inputs(audio: Any) -> list[MicrophoneFound]:
     """The microphones that PortAudio lists."""
     default = default_microphone(audio)
     return [_found(mic, mic.index == default) for mic in microphones(audio)]
+
+
+Found = TypeVar("Found", CameraFound, MicrophoneFound)
+
+
+def probed_apart(found: Found, limit_s: float = PROBE_LIMIT_S, python: str = sys.executable) -> Found:
+    """The same as `probed_camera` and `probed_microphone`, in a process of its own.
+
+    A driver that crashes or hangs then costs no more than its own line; some of ALSA's virtual devices crash PortAudio.
+    """
+    device = found.node if isinstance(found, CameraFound) else str(found.index)
+    try:
+        ran = subprocess.run([python, "-m", __name__, "--probe-one", device], capture_output=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired:
+        return replace(found, trouble=f"no answer for {limit_s:g} s; its driver hangs")
+    if ran.returncode < 0:
+        return replace(found, trouble=f"its driver crashed ({signal.Signals(-ran.returncode).name}); choose another")
+    try:
+        return replace(found, **json.loads(ran.stdout))
+    except (ValueError, TypeError):
+        last = ran.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return replace(found, trouble=" ".join(last) or "the probe said nothing")
+
+
+def _probe_one(device: str, clock: Clock) -> dict[str, str | None]:
+    if device.startswith("/"):
+        camera = probed_camera(CameraFound(device, "", None, []), clock)
+        return {"stamps": camera.stamps, "mode": camera.mode, "trouble": camera.trouble}
+    mic = probed_microphone(MicrophoneFound(int(device), "", "", 0, 0, default=False), clock)
+    return {"stamps": mic.stamps, "trouble": mic.trouble}
 
 
 def probed_camera(camera: CameraFound, clock: Clock) -> CameraFound:
@@ -157,8 +191,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--probe", action="store_true", help=f"open each for {PROBE_S:g} s and measure its time stamps")
     parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--probe-one", metavar="DEVICE", help=argparse.SUPPRESS)  # what a process of its own does for --probe
     args = parser.parse_args(argv)
-    clock = MonotonicClock()
+    if args.probe_one is not None:
+        print(json.dumps(_probe_one(args.probe_one, MonotonicClock())))
+        return 0
     seen, heard, no_sound = cameras(), [], None
     try:
         audio = start_portaudio()
@@ -167,8 +204,7 @@ def main(argv: list[str] | None = None) -> int:
     except MicrophoneLost as error:
         no_sound = str(error)
     if args.probe:
-        seen = [probed_camera(camera, clock) for camera in seen]
-        heard = [probed_microphone(mic, clock) for mic in heard]
+        seen, heard = [probed_apart(camera) for camera in seen], [probed_apart(mic) for mic in heard]
     if args.json:
         everything = {"cameras": [asdict(c) for c in seen], "microphones": [asdict(m) for m in heard], "no_sound": no_sound}
         print(json.dumps(everything, indent=2))
@@ -191,3 +227,7 @@ def print_tables(seen: Sequence[CameraFound], heard: Sequence[MicrophoneFound], 
     measured = any(camera.stamps for camera in seen) or any(mic.stamps for mic in heard)
     if (seen or heard) and not measured:
         console.print("cavs-stream devices --probe measures what the time stamps are worth.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cavs.stream.devices import CameraFound, MicrophoneFound, cameras, main, print_tables, sound_inputs
+from cavs.stream.devices import CameraFound, MicrophoneFound, cameras, main, print_tables, probed_apart, sound_inputs
 
 
 class ListedAudio:
@@ -71,3 +71,31 @@ def test_the_command_prints_json_that_can_be_read(capsys: pytest.CaptureFixture[
     assert main(["--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert set(listed) == {"cameras", "microphones", "no_sound"}
+
+
+def driver(folder: Path, does: str) -> str:
+    """An interpreter in whose place a probe runs: what the driver does to it."""
+    script = folder / "python"
+    script.write_text(f"#!/bin/sh\n{does}\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+MIC = MicrophoneFound(3, "Mic", "ALSA", 2, 48_000, default=True)
+
+
+@pytest.mark.parametrize(
+    ("does", "trouble"),
+    [("kill -SEGV $$", "its driver crashed (SIGSEGV); choose another"),
+     ("exec sleep 20", "no answer for 0.5 s; its driver hangs"),
+     ("echo no such thing >&2; exit 1", "no such thing"), ("exit 0", "the probe said nothing")],
+)  # fmt: skip
+def test_a_driver_that_crashes_or_hangs_takes_only_its_own_line(tmp_path: Path, does: str, trouble: str) -> None:
+    probed = probed_apart(MIC, limit_s=0.5, python=driver(tmp_path, does))
+    assert (probed.trouble, probed.stamps, probed.name) == (trouble, None, "Mic")
+
+
+def test_a_device_that_is_not_there_is_probed_without_harm(tmp_path: Path) -> None:
+    camera = probed_apart(CameraFound(str(tmp_path / "video9"), "Gone", None, []))
+    assert camera.stamps is None
+    assert "video9" in (camera.trouble or "")
