@@ -86,6 +86,7 @@ class CameraSource:
         self._first_ms = first_ms
         self._open_device = open_device
         self._device: CameraDevice | None = None
+        self._mode: CameraMode | None = None
         self._next_index = 0
         self._pipeline = is_pipeline(camera)
         self.name = "camera:pipeline" if self._pipeline else f"camera:{device_path(camera)}"
@@ -94,13 +95,14 @@ class CameraSource:
 
     @property
     def mode(self) -> CameraMode | None:
-        """What the open camera really delivers."""
-        return None if self._device is None else self._device.mode
+        """What the camera really delivers, or did when it was open last; None before that."""
+        return self._mode
 
     def open(self) -> None:
         """Opens it, by the same name as before: a camera that was unplugged is found again."""
         self.close()
         self._device = self._open_device(self._camera, self._asked)
+        self._mode = self._device.mode
         self._times = FrameTimes(self._next_index)
         self._damaged = 0
         self._heard_ns = self._clock.now_ns()
