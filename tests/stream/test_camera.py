@@ -288,7 +288,5 @@ def test_our_own_descriptor_of_a_device_is_found() -> None:
 def test_the_mode_that_a_camera_had_is_still_known_when_it_is_closed() -> None:
     clock = ManualClock(START_NS)
     source = source_of(clock, ScriptedCamera(clock, steady(1)))
-    assert source.mode is None
-    source.open()
     source.close()
     assert source.mode == CameraMode(4, 2, 25.0, "MJPG")
