@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A lesson on a running stream, as JSON: seconds from `teach` to live, the gate's numbers, what the stream felt.
 
-python scripts/learner_live.py --source CLIP.mp4 --name cat --box 10%,40%,30%,30% --out docs/measured/learner_live.json
+python scripts/learner_live.py --source CLIP.mp4 --name cat --box 83 104 56 120 --out docs/measured/learner_live.json
 
-Starts `cavs-stream --realtime --adapt` on a store of its own, lets it run alone, then calls `cavs-adapt teach NAME --yes` and
-follows the lesson to its end and a while longer. Latencies are those that every published window carries.
+Starts `cavs-stream --realtime --adapt` on a store of its own, lets it run alone, then asks what `cavs-adapt teach NAME --yes`
+asks, and follows the lesson to its end and a while longer. Latencies are those that every published window carries.
+A clip that is repeated in the source is taught at its end, where the box is known: --loop and --at.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 
 from cavs.adapt.serve.status import LearnerStatus, read_status
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, MonotonicClock
+from cavs.runtime.control import ControlClient, control_address
 from cavs.runtime.lesson import Lessons
 from cavs.runtime.store import ModelStore
 from cavs.stream.masks import Masks
@@ -43,9 +45,11 @@ class Seen:
     versions: list[int] = field(default_factory=list)
     counters: list[dict[str, int]] = field(default_factory=list)
     names: list[tuple[str, ...]] = field(default_factory=list)
+    frame_ns: list[int] = field(default_factory=list)
 
     def note(self, masks: Masks) -> None:
         self.at_ns.append(CLOCK.now_ns())
+        self.frame_ns.append(masks.t_ns)
         self.took_ms.append(masks.latency_ms["end_to_end"])
         self.versions.append(masks.model.version or 0)
         self.counters.append(dict(masks.counters))
@@ -120,23 +124,10 @@ def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
                 raise SystemExit("no window within two minutes")
             follow(subscriber, seen, doings, lambda: _ready(doings) or CLOCK.now_ns() - begun_ns > STARTS_S * NS_PER_S)
             alone_ns = CLOCK.now_ns()
-            follow(subscriber, seen, doings, lambda: CLOCK.now_ns() - alone_ns > args.alone * NS_PER_S)
+            follow(subscriber, seen, doings, lambda: CLOCK.now_ns() - alone_ns > args.alone * NS_PER_S and _is_time(args, seen))
             doings.phases.clear()
             taught_ns, used = CLOCK.now_ns(), _processor_s(doings)
-            teach = [
-                tool / "cavs-adapt",
-                "teach",
-                args.name,
-                "--box",
-                args.box,
-                "--seconds",
-                str(args.seconds),
-                "--yes",
-                "--no-wait",
-            ]
-            subprocess.run([str(word) for word in (*teach, "--store", store)], check=True)
-            lessons = Lessons(store)
-            (lesson,) = lessons.ids()
+            lessons, lesson = Lessons(store), teach(args, store)
             follow(
                 subscriber,
                 seen,
@@ -170,6 +161,20 @@ def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
     return result
 
 
+def teach(args: argparse.Namespace, store: Path) -> str:
+    """Gives the lesson; its id."""
+    with ControlClient(control_address(store)) as client:
+        reply = client.ask("teach", name=args.name, box=args.box, unit="px", seconds=args.seconds, yes=True)
+    return str(reply["lesson"])
+
+
+def _is_time(args: argparse.Namespace, seen: Seen) -> bool:
+    """Whether the newest window lies at the moment of the clip at which the box is right."""
+    if args.loop is None:
+        return True
+    return 0 <= (seen.frame_ns[-1] - seen.frame_ns[0]) / NS_PER_S % args.loop - args.at < 0.1
+
+
 def _ready(doings: Doings) -> bool:
     """The learner has loaded what it needs and waits."""
     return doings.newest is not None and doings.newest.doing == "idle" and doings.phases.get("idle", 0.0) > 5.0
@@ -192,7 +197,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--box", required=True, help="as `cavs-adapt teach --box`, where the thing is when it is taught")
+    parser.add_argument(
+        "--box", type=float, nargs=4, required=True, help="x, y, width, height in pixels: where it is when it is taught"
+    )
+    parser.add_argument("--loop", type=float, help="seconds after which the source repeats itself")
+    parser.add_argument("--at", type=float, default=0.0, help="seconds into it at which the box is right")
     parser.add_argument("--seconds", type=float, default=10.0, help="that are taught from")
     parser.add_argument("--alone", type=float, default=60.0, help="seconds of the stream before it is taught")
     parser.add_argument("--after", type=float, default=60.0, help="seconds of the stream afterwards")

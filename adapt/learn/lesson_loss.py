@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from cavs.adapt.learn.features import hear, see
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pool import Pool
+from cavs.adapt.learn.rehearsal import Rehearsal, embedded, named
 from cavs.adapt.losses import IGNORED, class_loss, dice_loss
 from cavs.adapt.model.conditioning import Heard
 from cavs.adapt.model.neck import Seen, enlarge
@@ -19,6 +20,8 @@ from cavs.adapt.model.network import Network
 SHOWN_SHARE = 0.5
 """A cell of the grid shows a class when this share of it is that class."""
 PICTURES_AT_ONCE = 6
+SILENT_LOGIT = -10.0
+"""Presence of what does not sound."""
 UNUSED_LOGIT = -1e3
 """A presence below this is of a row that is not in use."""
 VISUAL = "visual"
@@ -98,6 +101,16 @@ class Parent:
         return said_of(self.network, seen, hear(self.network, attended), sounds, self.rows)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rehearsed:
+    """A rehearsal with the rows of its pixels, and what the parent makes of it."""
+
+    rehearsal: Rehearsal
+    shows: Tensor
+    embedding: Tensor
+    presence: Tensor
+
+
 class LessonLoss:
     """The terms of one batch.
 
@@ -110,6 +123,15 @@ class LessonLoss:
     ) -> None:
         self.network, self.parent, self.options = network, parent, options
         self.places, self.new = torch.tensor(places, dtype=torch.int64), torch.tensor(new, dtype=torch.int64)
+        self._rehearsed: _Rehearsed | None = None
+
+    @torch.no_grad()
+    def rehearse(self, rehearsal: Rehearsal, places: Sequence[int]) -> None:
+        """Adds what the shipped network knows. places: of its classes in the rows."""
+        shows = torch.tensor(places, dtype=torch.int64)[rehearsal.shows]
+        before, parent = self.parent.network, self.parent.rows
+        presence = before.matching.presence(named(before, rehearsal.voices), parent.table, parent.used)
+        self._rehearsed = _Rehearsed(rehearsal, shows, embedded(before, rehearsal.pixels), presence)
 
     def __call__(self, pool: Pool, pictures: Tensor, met: Tensor, rows: Rows, known_only: bool = False) -> dict[str, Tensor]:
         """pictures: (B,). met: (B, S), the sounds that each meets. known_only: the terms of what was known before."""
@@ -124,8 +146,11 @@ class LessonLoss:
             shown[:, self.new] = 0
         truth = torch.einsum("pc,pchw->phw", now, shown.repeat_interleave(sounds, 0)).clamp(0, 1)
         apart = (shown_new == 0).float()  # cells that show nothing new
-        terms = self._labelled(said, shown, now, truth, rows.used, apart if known_only else None)
-        terms |= self._kept(said, self.parent.said(before, attended, sounds), now, apart)
+        terms = self._labelled(said, shown, now, truth, apart if known_only else None)
+        terms |= self._kept(said, self.parent.said(before, attended, sounds), apart)
+        terms |= self._heard(pool, rows, known_only)
+        if self._rehearsed is not None and self.options.rehearsed:
+            terms["rehearsed"] = self.options.rehearsed * self._unlearned(self._rehearsed, rows)
         terms["apart"] = self.options.apart * self._too_near(rows)
         return {name: term for name, term in terms.items() if term.requires_grad}
 
@@ -136,9 +161,7 @@ class LessonLoss:
         embedding = F.normalize(self.network.neck.embed(before.stride8).float(), dim=1)
         return Seen(before.stride4, before.stride8, before.stride16, before.stride32, embedding)
 
-    def _labelled(  # noqa: PLR0917
-        self, said: Said, shown: Tensor, now: Tensor, truth: Tensor, used: Tensor, apart: Tensor | None
-    ) -> dict[str, Tensor]:
+    def _labelled(self, said: Said, shown: Tensor, now: Tensor, truth: Tensor, apart: Tensor | None) -> dict[str, Tensor]:
         options, logit, sounds = self.options, said.sounding.float(), len(now) // len(shown)
         if apart is not None:
             cells = apart.repeat_interleave(sounds, 0)
@@ -150,7 +173,6 @@ class LessonLoss:
             "dice": options.dice * dice_loss(logit, truth),
             "classes": options.classes * class_loss(said.class_logits.float(), classes),
             "named": options.named * class_loss(said.named_logits.float(), named),
-            "presence": options.presence * self._presence(said.presence, now, used, apart is not None),
         }
 
     def _weighed(self, logit: Tensor, truth: Tensor) -> Tensor:
@@ -163,6 +185,19 @@ class LessonLoss:
         """Row of the class in each cell at half the grid; IGNORED where none with a name is shown."""
         share, column = F.avg_pool2d(shown, 2).max(dim=1)
         return torch.where(share > SHOWN_SHARE, self.places[column], IGNORED)
+
+    def _heard(self, pool: Pool, rows: Rows, known_only: bool) -> dict[str, Tensor]:
+        """Of all sounds of the pool, which costs next to nothing: what sounds, and what the parent said of old ones."""
+        voices, parent = pool.attended[:, 1 : 1 + self.network.listener.voices], self.parent
+        presence = self.network.matching.presence(named(self.network, voices), rows.table, rows.used)
+        with torch.no_grad():
+            before = parent.network.matching.presence(named(parent.network, voices), parent.rows.table, parent.rows.used)
+        old_sound = (pool.heard[:, self.new].sum(1) == 0).float()
+        drift = (_drift(presence, before) * (before > UNUSED_LOGIT)).sum(1) * old_sound
+        return {
+            "presence": self.options.presence * self._presence(presence, pool.heard, rows.used, known_only),
+            "keep_presence": self.options.keep_presence * drift.mean(),
+        }
 
     def _presence(self, presence: Tensor, now: Tensor, used: Tensor, known_only: bool) -> Tensor:
         """Of all rows in use: what is not in the pool's sounds does not sound in them."""
@@ -184,19 +219,27 @@ class LessonLoss:
         cosine = rows.table[rows.learning] @ rows.table[rows.used * ~rows.learning > 0].T
         return F.relu(cosine - self.options.nearest).square().sum()
 
-    def _kept(self, said: Said, before: Said, now: Tensor, apart: Tensor) -> dict[str, Tensor]:
-        """Distance from the parent: on cells that show nothing new, in sounds that hold nothing new."""
-        options, sounds = self.options, len(now) // len(apart)
-        old_sound = (now[:, self.new].sum(1) == 0).float()
-        cells = apart.repeat_interleave(sounds, 0)
+    def _unlearned(self, kept: "_Rehearsed", rows: Rows) -> Tensor:
+        """How far pixels and voices of the shipped classes have come from what they were, and to what is new."""
+        options, matching = self.options, self.network.matching
+        embedding = embedded(self.network, kept.rehearsal.pixels)
+        logits = matching.pixels(embedding, rows.table, rows.used)[:, :, 0, 0]
+        classes = F.cross_entropy(logits, kept.shows)
+        moved = (1 - (embedding * kept.embedding).sum(1)).mean()
+        presence = matching.presence(named(self.network, kept.rehearsal.voices), rows.table, rows.used)
+        before = torch.where(rows.learning, SILENT_LOGIT, kept.presence)
+        heard = (_drift(presence, before) * (rows.used > 0)).sum(1).mean() / rows.used.sum().clamp_min(1)
+        return options.classes * classes + options.keep_embedding * moved + options.presence * heard
+
+    def _kept(self, said: Said, before: Said, apart: Tensor) -> dict[str, Tensor]:
+        """Distance from the parent on cells that show nothing new."""
+        options = self.options
+        cells = apart.repeat_interleave(len(said.sounding) // len(apart), 0)
         cosine = (said.embedding * before.embedding).sum(1)
         coarse = (F.avg_pool2d(apart[:, None], 2)[:, 0] == 1).float()
-        used = (before.presence > UNUSED_LOGIT).float()
         return {
             "keep_sounding": options.keep_sounding * (_drift(said.sounding, before.sounding) * cells).mean(),
             "keep_embedding": options.keep_embedding * ((1 - cosine) * coarse).mean(),
-            "keep_presence": options.keep_presence
-            * ((_drift(said.presence, before.presence) * used).sum(1) * old_sound).mean(),
         }
 
 

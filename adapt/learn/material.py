@@ -1,11 +1,13 @@
 """Exemplars -> ingredients: what they show is cut out, what they let hear is a recording, their places are backdrops."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cavs.adapt.data.acoustics import change_speed
 from cavs.adapt.data.ingredients import (
     Backdrop,
     Cutout,
@@ -22,6 +24,7 @@ SMALLEST_PX = 150
 """Fewer pixels of a thing are not cut out: too little to know it by."""
 EDGE_PX = 2
 """A mask that comes this near to the picture's border is cut by it."""
+OTHER_SPEEDS = (0.75, 0.87, 1.15, 1.33)
 FILLED_PX = 5
 """A thing is taken out of its place with this much around it."""
 
@@ -52,6 +55,20 @@ def ingredients_of(exemplars: Sequence[Exemplar], split: str) -> Ingredients:
         recordings=group_by_class(recordings, lambda recording: recording.cls),
         backgrounds=tuple(backgrounds),
     )
+
+
+def at_other_speeds(ingredients: Ingredients) -> Ingredients:
+    """With every recording at other speeds, too: another animal has a higher voice, an instrument plays other notes."""
+    recordings = {
+        cls: tuple(other for one in some for other in (one, *(_at_speed(one, speed) for speed in OTHER_SPEEDS)))
+        for cls, some in ingredients.recordings.items()
+    }
+    return replace(ingredients, recordings=recordings)
+
+
+def _at_speed(recording: Recording, speed: float) -> Recording:
+    samples = change_speed(recording.samples, round(len(recording.samples) / speed))
+    return Recording(f"{recording.id}/{speed:g}", recording.cls, recording.group, samples)
 
 
 def cut_out(frame: npt.NDArray[np.uint8], mask: Mask, name: str, cls: str, group: str) -> Cutout:

@@ -24,6 +24,7 @@ class LearnOptions(BaseModel):
     apart:   weight of keeping new rows from old ones, from the cosine `nearest` on: where an old row lies, its pixels and
              voices lie, and nothing else of them is there to rehearse.
     frozen:  names that the layers begin with whose pairs do not learn, such as `visual`.
+    rehearsed: weight of what lies beside the shipped network (`rehearsal.py`).
     keep_*:  weights of staying with the parent where nothing new is seen and heard: its map, its embedding, its presences.
     """
 
@@ -38,11 +39,11 @@ class LearnOptions(BaseModel):
     pasted: Share = 0.5
     weakest: Share = 0.2
     strongest: Share = 1.0
-    pair_rate: Positive = 1e-3
+    pair_rate: Positive = 2e-3
     row_rate: Weight = 5e-3
     warmup: Share = 0.1
     clip_norm: Positive = 1.0
-    held: Weight = 1.0
+    held: Weight = 0.3
     sounding: Weight = 1.0
     dice: Weight = 1.0
     classes: Weight = 0.5
@@ -51,6 +52,7 @@ class LearnOptions(BaseModel):
     keep_sounding: Weight = 1.0
     keep_embedding: Weight = 2.0
     keep_presence: Weight = 1.0
+    rehearsed: Weight = 1.0
     apart: Weight = 1.0
     nearest: Share = 0.3
     frozen: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from cavs.adapt.data.scene import SceneWish, compose_scene
 from cavs.adapt.data.sound import SoundWish, compose_sound
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.learn.features import Looks, listen, look
-from cavs.adapt.learn.material import Mask, ingredients_of
+from cavs.adapt.learn.material import Mask, at_other_speeds, ingredients_of
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.model.network import Network
 
@@ -90,11 +90,11 @@ class Composer:
         self.new, self.memory = tuple(new), tuple(memory)
         self.taught = tuple(dict.fromkeys(name for one in new for name in one.names))
         drawn = procedural_ingredients("train", per_class=DRAWN, sounds_per_class=DRAWN, places=PLACES, seed=seed)
-        self.ingredients = merge(drawn, ingredients_of(new, "train"), ingredients_of(memory, "train"))
+        self.ingredients = merge(drawn, *(at_other_speeds(ingredients_of(some, "train")) for some in (new, memory)))
         able = self.ingredients.classes_with_both()
         self.pasted = tuple(name for name in self.taught if name in able)
-        rehearsed = {name for one in memory for name in one.names} | (set(CLASSES) & set(known))
-        self.others = tuple(name for name in able if name in rehearsed and name not in self.taught)
+        here = {name for one in memory for name in one.names} | (set(CLASSES) & set(known))
+        self.others = tuple(name for name in able if name in here and name not in self.taught)
         self.columns = (*self.taught, *self.others)
 
     def part(self, pictures: range, sounds: range) -> Pool:

@@ -24,6 +24,7 @@ from cavs.adapt.learn.lesson_loss import LessonLoss, Parent, Rows
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pairing import Pairing
 from cavs.adapt.learn.pool import Composer, Pool, join
+from cavs.adapt.learn.rehearsal import rehearsal_of
 from cavs.adapt.methods.anchored import quadratic_penalty
 from cavs.adapt.methods.lra import mean_one_per_layer, products
 from cavs.adapt.model.lora import DOWN, UP, Adaptable, adapted_layers
@@ -64,7 +65,8 @@ class LessonTraining:
         put_adapter(self.network, parent)
         self.rows = rows_with(parent, tuple(name for one in (*new, *memory) for name in one.names))
         self.fresh = [row for name, row in self.rows.items() if (row, name) not in parent.classes]
-        self.composer = Composer(self.network, new, memory, tuple(name for _, name in parent.classes), self.options, seed)
+        known = tuple(name for _, name in parent.classes)
+        self.composer = Composer(self.network, new, memory, known, self.options, seed)
         self._print = _fingerprint(parent, new, memory, self.options, seed)
         self._parts: list[Pool] = []
         self._pool: Pool | None = None
@@ -76,6 +78,10 @@ class LessonTraining:
         places = [self._active.index(self.rows[name]) if name in self.rows else -1 for name in self.composer.columns]
         self._known = Parent(self.network, self._rows(self.network.classes.unit_rows()))
         self._loss = LessonLoss(self.network, self._known, places, self._new_columns(), self.options)
+        rehearsal = rehearsal_of(self.network) if self.options.rehearsed else None
+        rehearsal = rehearsal.of([name for name in known if name not in self.composer.taught]) if rehearsal else None
+        if rehearsal is not None:
+            self._loss.rehearse(rehearsal, [self._active.index(self.rows[name]) for name in rehearsal.names])
         self._parameters = self._free_parameters()
         self._optimiser = torch.optim.AdamW(
             [

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from cavs.adapt.learn.material import cut_out, ingredients_of, without
+from cavs.adapt.learn.material import OTHER_SPEEDS, at_other_speeds, cut_out, ingredients_of, without
 from tests.adapt.learn.lessons import NAME, crossing, exemplars
 
 
@@ -24,6 +24,13 @@ def test_a_window_of_silence_is_no_recording_and_a_speck_no_cut_out() -> None:
     speck[:5, :5] = True
     assert ingredients_of([silent], "train").recordings == {}
     assert ingredients_of([dataclasses.replace(one, marks=((NAME, speck),))], "train").cutouts == {}
+
+
+def test_recordings_are_heard_higher_and_lower() -> None:
+    (first, *others) = at_other_speeds(ingredients_of(exemplars(1), "train")).recordings[NAME]
+    assert [round(len(first.samples) / len(other.samples), 2) for other in others] == list(OTHER_SPEEDS)
+    pitch = [float(np.abs(np.fft.rfft(one.samples)).argmax()) / len(one.samples) for one in (first, *others)]
+    np.testing.assert_allclose([higher / pitch[0] for higher in pitch[1:]], OTHER_SPEEDS, rtol=0.02)
 
 
 def test_a_place_is_shown_without_its_thing() -> None:

@@ -1,0 +1,118 @@
+"""What a shipped network can rehearse of classes that it learned from photographs: vectors, neither pictures nor sounds.
+
+A robot has none of the photographs and recordings behind the classes that it comes with, and a lesson forgets what it does not
+rehearse. So a small file lies beside the shipped bundle: for each class, single pixels as the neck has them before they are
+embedded, without their places, and what the ear has of sounds before its voices are named. A lesson that changes how pixels are
+embedded and voices named sees in them whether the old ones still are what they were. They are good for every network whose eye
+and ear do nearly what those did that they were taken from; a fixed picture and sound tell.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from torch import Tensor
+from torch.nn import functional as F
+
+from cavs.adapt.learn.features import listen, look, see
+from cavs.adapt.model.network import Network
+from cavs.runtime.errors import AdaptError
+
+FILE = Path(__file__).parent / "rehearsal.safetensors"
+PROBES = ("probe.pixels", "probe.voices")
+APART_AT_MOST = 0.2
+"""How far a network's vectors of the fixed picture and sound may be from the file's, relative to their size."""
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rehearsal:
+    """names: the classes.
+
+    pixels: (N, C), vectors of the neck at stride 8; shows: int64 (N,), the class of each.
+    voices: (M, V, E), what `Listener.attend` gives at the places of the voices; hears: (M, n), 1 where class n sounds.
+    """
+
+    names: tuple[str, ...]
+    pixels: Tensor
+    shows: Tensor
+    voices: Tensor
+    hears: Tensor
+
+    def of(self, known: Sequence[str]) -> "Rehearsal | None":
+        """That of classes that are still known; None if there is nothing."""
+        kept = torch.tensor([name in known for name in self.names])
+        pixels, voices = kept[self.shows], self.hears[:, ~kept].sum(1) == 0
+        if not kept.any() or not pixels.any() or not voices.any():
+            return None
+        places = torch.cumsum(kept, 0) - 1
+        names = tuple(name for name in self.names if name in known)
+        return Rehearsal(
+            names, self.pixels[pixels], places[self.shows[pixels]], self.voices[voices], self.hears[voices][:, kept]
+        )
+
+
+def embedded(network: Network, pixels: Tensor) -> Tensor:
+    """Pixels (N, C) of the neck -> unit vectors (N, D, 1, 1) in the space of the class table."""
+    return F.normalize(network.neck.embed(pixels[..., None, None]).float(), dim=1)
+
+
+def named(network: Network, voices: Tensor) -> Tensor:
+    """(M, V, E) -> unit vectors (M, V, D)."""
+    return F.normalize(network.listener.to_voice(voices).float(), dim=-1)
+
+
+def rehearsal_of(network: Network, path: Path = FILE) -> Rehearsal | None:
+    """What this network can rehearse; None where there is no file, or it was taken from one that sees or hears otherwise."""
+    if not path.exists():
+        return None
+    arrays = _read(path)
+    for name, mine in _probe(network).items():
+        theirs = arrays[name].astype(np.float32)
+        if mine.shape != theirs.shape or np.abs(mine - theirs).mean() > APART_AT_MOST * np.abs(theirs).mean():
+            return None
+    pixels, shows, voices, hears = (torch.from_numpy(arrays[name].copy()) for name in ("pixels", "shows", "voices", "hears"))
+    names = tuple(arrays["names"].tobytes().decode().split("\n"))
+    return Rehearsal(names, pixels.float(), shows.long(), voices.float(), hears.float())
+
+
+def save_rehearsal(network: Network, rehearsal: Rehearsal, path: Path) -> None:
+    """Writes what was taken from a network, in half precision."""
+    arrays: Arrays = {
+        "names": np.frombuffer("\n".join(rehearsal.names).encode(), np.uint8).copy(),
+        "pixels": rehearsal.pixels.half().numpy(),
+        "shows": rehearsal.shows.byte().numpy(),
+        "voices": rehearsal.voices.half().numpy(),
+        "hears": rehearsal.hears.byte().numpy(),
+        **{name: value.astype(np.float16) for name, value in _probe(network).items()},
+    }
+    path.write_bytes(save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+@functools.lru_cache(maxsize=2)
+def _read(path: Path) -> Arrays:
+    try:
+        return dict(load_tensors(path.read_bytes()))
+    except (OSError, SafetensorError) as error:
+        raise AdaptError(f"{path}: cannot be read ({error}); install the package again") from error
+
+
+@torch.no_grad()
+def _probe(network: Network) -> dict[str, npt.NDArray[np.float32]]:
+    """Vectors of a fixed picture and of a fixed sound."""
+    config, rng = network.config, np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 9, 9)).astype(np.float32))
+    size = (config.frame_height_px, config.frame_width_px)
+    picture: Tensor = F.interpolate(coarse, size, mode="bilinear")[0].permute(1, 2, 0)
+    sound = (0.1 * rng.standard_normal((1, config.sound_samples))).astype(np.float32)
+    pixels = see(network, look(network, picture.numpy().astype(np.uint8)[None])).stride8
+    voices = listen(network, sound)[:, 1 : 1 + network.listener.voices]
+    return dict(zip(PROBES, (pixels.numpy(), voices.numpy()), strict=True))

@@ -1,0 +1,79 @@
+"""What lies beside a shipped network for its lessons to rehearse."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cavs.adapt.learn.options import LearnOptions
+from cavs.adapt.learn.rehearsal import Rehearsal, named, rehearsal_of, save_rehearsal
+from cavs.adapt.learn.training import LessonTraining
+from cavs.runtime.errors import AdaptError
+from tests.adapt.learn.lessons import NAME, exemplars, knowing
+from tests.small_network import SMALL, small_network
+
+NAMES = ("dog", "rooster")
+
+
+def rehearsal() -> Rehearsal:
+    """Four pixels; sounds of a dog, of a rooster, of both."""
+    generator = torch.Generator().manual_seed(0)
+    pixels, voices = (torch.randn(*shape, generator=generator) for shape in ((4, SMALL.stride8), (3, 4, SMALL.token_width)))
+    return Rehearsal(NAMES, pixels, torch.tensor([0, 1, 1, 0]), voices, torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "rehearsal"
+    save_rehearsal(small_network(), rehearsal(), path)
+    return path
+
+
+def test_what_is_kept_comes_back_in_half_precision(file: Path) -> None:
+    kept, given = rehearsal_of(small_network(), file), rehearsal()
+    assert kept is not None
+    assert kept.names == NAMES
+    for name in ("pixels", "shows", "voices", "hears"):
+        torch.testing.assert_close(getattr(kept, name), getattr(given, name), atol=1e-3, rtol=1e-3)
+
+
+def test_another_network_does_not_rehearse_it(file: Path) -> None:
+    assert rehearsal_of(small_network(seed=1), file) is None
+    assert rehearsal_of(small_network(SMALL.model_copy(update={"frame_width_px": 96})), file) is None
+    assert rehearsal_of(small_network(), file.with_name("none")) is None
+
+
+def test_a_class_that_was_forgotten_is_not_rehearsed(file: Path) -> None:
+    kept = rehearsal_of(small_network(), file)
+    assert kept is not None
+    left = kept.of(["rooster", "kettle"])
+    assert left is not None
+    assert left.names == ("rooster",)
+    assert left.shows.tolist() == [0, 0]
+    assert left.hears.tolist() == [[1.0]]
+    torch.testing.assert_close(left.pixels, kept.pixels[1:3])
+    assert kept.of(["kettle"]) is None
+
+
+def test_a_torn_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "torn"
+    path.write_bytes(b"no tensors")
+    with pytest.raises(AdaptError, match=r"torn: cannot be read .*install the package again"):
+        rehearsal_of(small_network(), path)
+
+
+def test_what_is_new_is_not_heard_in_what_is_rehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, heard = rehearsal(), []
+    monkeypatch.setattr("cavs.adapt.learn.training.rehearsal_of", lambda network: kept)
+    for weight in (0.0, 30.0):
+        network, _, parent = knowing("kettle", "hand_bell", *NAMES)
+        options = LearnOptions(steps=20, pictures=3, pool=12, heard=12, sensed=1, held=0.0, pair_rate=3e-3, rehearsed=weight)
+        training = LessonTraining(network, parent, exemplars(), (), options, seed=1)
+        while training.done < training.steps:
+            training.step()
+        learned = training.network
+        presence = learned.matching.presence(
+            named(learned, kept.voices), learned.classes.unit_rows().detach(), learned.classes.used
+        )
+        heard.append(float(presence[:, training.rows[NAME]].detach().mean()))
+    assert heard[1] < heard[0] - 1
