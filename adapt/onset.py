@@ -67,6 +67,7 @@ def _watch(network: Network, source: CaseSource, number: int, seed: int, hop_s: 
     )
     began = int(np.flatnonzero(line.loud[cls])[0]) * BLOCK
     first = began - round(rng.uniform(BEFORE_S, BEFORE_S + hop_s) * RATE_HZ)  # windows know nothing of the onset
+    first = max(first, source.samples)  # `began` is the start of a block: a little before it was asked for
     ends = np.arange(first, length + 1, round(hop_s * RATE_HZ))
     windows = np.stack([line.samples[end - source.samples : end] for end in ends])
     labels = answer(network, scene.frame[None], windows).labels

@@ -107,7 +107,49 @@ def onset(name: str) -> str:
     return table(["streams", "object found", "median onset to mask", "90th percentile", "marked before it began"], rows)
 
 
-TABLES: dict[str, Callable[[str], str]] = {"masks": masks, "empty": empties, "classes": by_class, "onset": onset}
+def points(name: str, measure: str) -> list[Report]:
+    """The reports of a curve, in order: NAME-*.json, each with another value of `measure`."""
+    return sorted(
+        (json.loads(file.read_text()) for file in SCORES.glob(f"{name}-*.json")), key=lambda report: _at(report, measure)
+    )
+
+
+def _at(report: Report, measure: str) -> float:
+    return float(report["heard_seconds"] if measure == "heard_seconds" else report["onset"]["hop_ms"])
+
+
+def windows(name: str) -> str:
+    """Scores over how much of the window's sound is heard."""
+    shown = [key for key in SITUATIONS if key != "real"]
+    rows = [
+        [
+            f"{report['heard_seconds']:g} s",
+            *(
+                f"{report['scenarios'][key]['binary_iou']:.3f} / {report['scenarios'][key]['class_miou_dataset']:.3f}"
+                for key in shown
+            ),
+            f"{report['scenarios']['no_target']['mask_mass']:.4f}",
+            f"{report['onset']['median_ms']:.0f} ms",
+        ]
+        for report in points(name, "heard_seconds")
+    ]
+    return table(["sound heard", *(SITUATIONS[key] for key in shown), "no target: mass", "median onset to mask"], rows)
+
+
+def hops(name: str) -> str:
+    """Latency of recognition over the time from one window to the next."""
+    rows = []
+    for report in points(name, "hop_ms"):
+        o = report["onset"]
+        rows.append(
+            [f"{o['hop_ms']:g} ms", f"{o['found']} of {o['streams']}", f"{o['median_ms']:.0f} ms", f"{o['p90_ms']:.0f} ms"]
+        )
+    return table(["hop", "object found", "median onset to mask", "90th percentile"], rows)
+
+
+TABLES: dict[str, Callable[[str], str]] = {
+    "masks": masks, "empty": empties, "classes": by_class, "onset": onset, "windows": windows, "hops": hops,
+}  # fmt: skip
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -124,7 +166,7 @@ def fill(page: str) -> str:
             raise SystemExit(f"model_tables: table {found['name']!r}; known kinds: {', '.join(TABLES)}")
         return f"<!-- table {found['name']} -->\n{TABLES[kind](name)}\n<!-- end {found['name']} -->"
 
-    return re.sub(r"<!-- table (?P<name>[\w -]+?) -->.*?<!-- end (?P=name) -->", written, page, flags=re.DOTALL)
+    return re.sub(r"<!-- table (?P<name>[\w /-]+?) -->.*?<!-- end (?P=name) -->", written, page, flags=re.DOTALL)
 
 
 def main() -> int:
