@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the tables of docs/learning.md from what `learner_bench.py` and `learner_live.py` wrote.
 
-python scripts/learner_tables.py docs/measured/learner.json docs/measured/learner-one-photograph.json docs/measured/learner-live.json
+python scripts/learner_tables.py docs/measured/learner*.json
 """
 
 import argparse
