@@ -84,7 +84,7 @@ class LeanSegmenter(NetworkSegmenter):
             LeanDecoder(conditioning=conditioning),
         )
         self.neck, self.listener, self.decoder = neck, listener, decoder  # type: ignore[assignment]
-        self.classifier = GrowingClassifier(WIDTH)
+        self.sounding, self.classifier = nn.Identity(), GrowingClassifier(WIDTH)
         attach_lora(nn.ModuleList([neck, listener, decoder]), network.config.lora_rank, seed)
 
     def forward(self, inputs: Inputs) -> Said:

@@ -22,7 +22,7 @@ from cavs.runtime.errors import TrainingStopped
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a task is learned. The rate falls as half a cosine, an epoch a step, so that a task ends where it settled."""
+    """How a task is learned. The rate falls as half a cosine from step to step, so that a task ends where it settled."""
 
     epochs: int
     batch: int
@@ -30,8 +30,9 @@ class Recipe:
     weight_decay: float
     clip_norm: float
 
-    def rate_in(self, epoch: int) -> float:
-        return self.rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+    def rate_after(self, share: float) -> float:
+        """share: of the task that is learned, 0 to 1."""
+        return self.rate * (1 + math.cos(math.pi * share)) / 2
 
 
 def as_they_are(rows: Rows) -> Rows:
@@ -58,11 +59,11 @@ def learn(
     parameters = [p for p in context.segmenter.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True)
     for epoch in range(recipe.epochs):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate_in(epoch)
         rehearsed = method.rehearsal(epoch, len(data.current))
         frames, learned = data.frames((*data.current, *rehearsed)), 0
         for rows in data.epoch(rehearsed, recipe.batch, shuffle):
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate_after((epoch + learned / frames) / recipe.epochs)
             step = Step(view(rows), context.task, context.segmenter, context.old)
             terms = learn_step(method, step, optimiser, recipe.clip_norm)
             if not all(torch.isfinite(term) for term in terms.values()):

@@ -1,7 +1,8 @@
 """Our network with a growing classifier: the papers' semantic maps from the shipped encoders, neck, listener and decoder.
 
 The encoders are frozen and see every frame and hear every sound once (`encode`); neck, listener, decoder and classifier learn.
-The class table takes no part, so of the decoder's evidence only that of the voices is there.
+The class table takes no part, so of the decoder's evidence only that of the voices is there. The decoder says where it
+sounds, not what, so the classifier also reads the embedding of each pixel, as far as the pixel sounds.
 """
 
 import torch
@@ -11,6 +12,7 @@ from cavs.adapt.methods.classifier import GrowingClassifier
 from cavs.adapt.methods.method import Inputs, Said, Segmenter
 from cavs.adapt.model.heads import Matching
 from cavs.adapt.model.lora import DOWN, UP, attach_lora, detach_lora, fold_lora
+from cavs.adapt.model.neck import enlarge
 from cavs.adapt.model.network import Network
 
 CONDITIONED = ("condition4", "condition8", "condition16", "condition32")
@@ -25,7 +27,7 @@ class Unconditioned(nn.Module):
 
 
 class NetworkSegmenter(Segmenter):
-    """Labels at a quarter of the frame's size. Takes the network over: its sounding head goes.
+    """Labels at a quarter of the frame's size. Takes the network over.
 
     seed: of the classifier. conditioning: False leaves out the sound's hold on the channels before the attention.
     encoder_lora: fresh pairs in the visual encoder learn, as in ATLAS; only raw inputs reach them.
@@ -37,12 +39,13 @@ class NetworkSegmenter(Segmenter):
         super().__init__()
         self.visual, self.audio = network.visual, network.audio
         self.neck, self.listener, self.decoder = network.neck, network.listener, network.decoder
+        self.sounding: nn.Module = self.decoder.sounding
         self.decoder.sounding = nn.Identity()  # type: ignore[assignment]
         if not conditioning:
             for name in CONDITIONED:
                 setattr(self.decoder, name, Unconditioned())
         torch.manual_seed(seed)
-        self.classifier = GrowingClassifier(network.config.stride4)
+        self.classifier = GrowingClassifier(network.config.stride4 + network.config.embedding_width)
         self.sound_samples = network.config.sound_samples
         self.frame_size = (network.config.frame_height_px, network.config.frame_width_px)
         for encoder in (self.visual, self.audio):
@@ -72,7 +75,7 @@ class NetworkSegmenter(Segmenter):
 
     def learn_again(self) -> None:
         """Everything that may learn does, after it was frozen."""
-        for part in (self.neck, self.listener, self.decoder, self.classifier):
+        for part in (self.neck, self.listener, self.decoder, self.sounding, self.classifier):
             part.requires_grad_(True)
         for name, parameter in self.visual.named_parameters():
             parameter.requires_grad_(self._encoder_learns and name.endswith((DOWN, UP)))
@@ -109,6 +112,8 @@ class NetworkSegmenter(Segmenter):
         match = voice.reshape(pixels.shape[:3])[:, None]
         evidence = torch.cat([torch.zeros_like(match), torch.zeros_like(match), match], dim=1)
         features = self.decoder(seen, heard, evidence)
+        shown = seen.embedding.shape[1] ** 0.5 * enlarge(seen.embedding)  # unit vectors as channels of about 1
+        features = torch.cat([features, self.sounding(features).sigmoid() * shown], dim=1)
         attention = (Matching.VOICE_SCALE * voice).softmax(1)
         looked_at = (attention[:, :, None] * pixels.flatten(1, 2)).sum(1)
         senses = {"audio": heard.voices.mean(1), "visual": looked_at}

@@ -45,7 +45,7 @@ class LraOptions:
     beta: float = 10.0
     objective: Literal["plain", "unbiased", "completed"] = "unbiased"
     distillation: float = 10.0
-    learns: Literal["pairs", "all"] = "pairs"
+    learns: Literal["pairs", "all"] = "all"
 
     def __post_init__(self) -> None:
         if self.mode == "grad_scale" and self.space == "delta":
