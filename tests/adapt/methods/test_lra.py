@@ -34,7 +34,7 @@ def test_only_lora_weights_are_held() -> None:
     assert set(method.anchor) == {f"{layer}.lora_{side}" for layer in ("see", "mix", "hear") for side in ("down", "up")}
 
 
-def test_later_tasks_move_pairs_and_classifier_only_unless_told_otherwise() -> None:
+def test_later_tasks_move_everything_or_pairs_and_classifier_only() -> None:
     choices: tuple[Literal["pairs", "all"], ...] = ("pairs", "all")
     for learns in choices:
         method, segmenter = Lra(LraOptions(learns=learns)), tiny()
