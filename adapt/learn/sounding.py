@@ -21,6 +21,9 @@ from cavs.runtime.lesson_windows import Windows
 SILENCE_DBFS = -55.0
 """A lesson whose loudest 20 ms are below this holds no sound: a microphone's own noise lies there."""
 
+STEADY_DB = 6.0
+"""A sound whose loud and quiet blocks are nearer than this has no pauses."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -56,6 +59,13 @@ def sounding_of(network: Network, frames: npt.NDArray[np.uint8], sounds: Floats)
     return Sounding(*(torch.cat(tensors).float().numpy() for tensors in zip(*parts, strict=True)))
 
 
+def _loud(heard: Recording) -> npt.NDArray[np.bool_]:
+    """Blocks in which what is taught sounds: beside a room's noise the upper half of the range; of a steady sound all."""
+    level_db = 20 * np.log10(np.maximum(heard.envelope, 1e-7))
+    top, rest = np.percentile(level_db, (95, 10))
+    return np.asarray(level_db > rest + (top - rest) / 2) if top - rest > STEADY_DB else heard.loud
+
+
 def active_frames(windows: Windows) -> npt.NDArray[np.bool_]:
     """Whether something sounds at each frame, by the rule of docs/architecture.md; all False for a lesson of silence."""
     if len(windows.sound) < BLOCK or windows.rate_hz != RATE_HZ:
@@ -63,8 +73,9 @@ def active_frames(windows: Windows) -> npt.NDArray[np.bool_]:
     heard = Recording("lesson", "lesson", "lesson", windows.sound)
     if heard.envelope.max() < 10 ** (SILENCE_DBFS / 20):
         return np.zeros(len(windows), bool)
+    loud = _loud(heard)
     ends = ((windows.t_ns - windows.sound_start_ns) * RATE_HZ // (NS_PER_S * BLOCK)).tolist()
-    return np.array([bool(heard.loud[max(0, end - HOLD_BLOCKS) : max(0, end) + 1].any()) for end in ends])
+    return np.array([bool(loud[max(0, end - HOLD_BLOCKS) : max(0, end) + 1].any()) for end in ends])
 
 
 def to_frame(coarse: Floats, shape: tuple[int, int]) -> Floats:
