@@ -172,7 +172,8 @@ def _is_time(args: argparse.Namespace, seen: Seen) -> bool:
     """Whether the newest window lies at the moment of the clip at which the box is right."""
     if args.loop is None:
         return True
-    return 0 <= (seen.frame_ns[-1] - seen.frame_ns[0]) / NS_PER_S % args.loop - args.at < 0.1
+    since_s = (seen.frame_ns[-1] - seen.frame_ns[0]) / NS_PER_S
+    return bool(0 <= since_s % args.loop - args.at < 0.1)
 
 
 def _ready(doings: Doings) -> bool:

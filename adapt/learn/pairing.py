@@ -7,6 +7,8 @@ from torch import Tensor
 
 from cavs.adapt.learn.pool import Pool
 
+Flags = npt.NDArray[np.bool_]
+
 SEEN_SHARE = 0.5
 """A class is seen in a picture if some cell of the grid shows more of it than this."""
 AS_IT_WAS = 0.4
@@ -24,8 +26,8 @@ class Pairing:
         self._own = pool.own.numpy()
         self._shows_new = seen[:, new].any(axis=1)
         self._shows = seen.any(axis=1)
-        self._fits = seen.astype(int) @ heard.T.astype(int) > 0
-        self._fits_new = seen[:, new].astype(int) @ heard[:, new].T.astype(int) > 0
+        self._fits = _both(seen, heard)
+        self._fits_new = _both(seen[:, new], heard[:, new])
         self._quiet = ~heard.any(axis=1)
         self._no_new = ~heard[:, new].any(axis=1)
 
@@ -45,7 +47,12 @@ class Pairing:
         return np.array(met[:count], np.int64)
 
 
-def _one_of(able: npt.NDArray[np.bool_], rng: np.random.Generator) -> int:
+def _both(seen: Flags, heard: Flags) -> Flags:
+    """(P, M): whether some class is seen (P, C) and heard (M, C)."""
+    return np.asarray(seen.astype(int) @ heard.T.astype(int) > 0, np.bool_)
+
+
+def _one_of(able: Flags, rng: np.random.Generator) -> int:
     """The index of one that is able; of any, if none is."""
     found = np.flatnonzero(able)
     return int(found[rng.integers(len(found))]) if len(found) else int(rng.integers(len(able)))
