@@ -24,12 +24,12 @@ class Pairing:
         seen = (pool.shown.amax((2, 3)) > SEEN_SHARE).numpy()
         heard = (pool.heard > 0).numpy()
         self._own = pool.own.numpy()
-        self._shows_new = seen[:, new].any(axis=1)
-        self._shows = seen.any(axis=1)
+        self._shows_new: Flags = np.asarray(seen[:, new].any(axis=1))
+        self._shows: Flags = np.asarray(seen.any(axis=1))
         self._fits = _both(seen, heard)
         self._fits_new = _both(seen[:, new], heard[:, new])
-        self._quiet = ~heard.any(axis=1)
-        self._no_new = ~heard[:, new].any(axis=1)
+        self._quiet: Flags = ~np.asarray(heard.any(axis=1))
+        self._no_new: Flags = ~np.asarray(heard[:, new].any(axis=1))
 
     def draw(self, pictures: Tensor, count: int, rng: np.random.Generator) -> Tensor:
         """int64 (B, count): sounds for each of the pictures (B,); the first lets hear what is shown, if one does."""
