@@ -3,8 +3,8 @@
 
 python scripts/learner_rehearsal.py --ingredients DIR --exclude 'nc/*' --classes dog rooster piano
 
-Pictures and sounds are composed of split `train`. The file holds single vectors of them without their places, nothing that
-could be looked at or listened to.
+Pictures and sounds are composed of split `train`. The file holds statistics of what the network makes of them, each of several
+pictures or sounds, nothing that could be looked at or listened to.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""What a shipped network can rehearse of classes that it learned from photographs: vectors, neither pictures nor sounds.
+"""What a shipped network can rehearse of classes that it learned from photographs: statistics, neither pictures nor sounds.
 
-A robot has none of the photographs and recordings behind the classes that it comes with, and a lesson forgets what it does not
-rehearse. So a small file lies beside the shipped bundle: for each class, single pixels as the neck has them before they are
-embedded, without their places, and what the ear has of sounds before its voices are named. A lesson that changes how pixels are
-embedded and voices named sees in them whether the old ones still are what they were. They are good for every network whose eye
-and ear do nearly what those did that they were taken from; a fixed picture and sound tell.
+A robot has none of the photographs and recordings behind the classes that it comes with, and a lesson forgets what it does
+not rehearse. So a small file lies beside the shipped bundle: for each class a mixture of Gaussians of its pixels as the neck
+has them before they are embedded, and of what the ear has of its sounds before its voices are named. No Gaussian is of fewer
+than LEAST_OF_ONE vectors, so that none is a picture's or a recording's. Vectors are drawn from them anew, and a lesson that
+changes how pixels are embedded and voices named sees in them whether the old ones still are what they were. They are good for
+every network whose eye and ear do nearly what those did that they were taken from; a fixed picture and sound tell.
 """
 
 import functools
@@ -27,6 +28,9 @@ from cavs.runtime.errors import AdaptError
 
 FILE = Path(__file__).parent / "rehearsal.safetensors"
 PROBES = ("probe.pixels", "probe.voices")
+LEAST_OF_ONE, MEMBERS = 4, 8
+"""Vectors that a Gaussian is of, at least and about."""
+ROUNDS = 20
 APART_AT_MOST = 0.2
 """How far a network's vectors of the fixed picture and sound may be from the file's, relative to their size."""
 
@@ -35,7 +39,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rehearsal:
-    """names: the classes.
+    """Vectors, as taken from a network or drawn from what was kept of them. names: the classes.
 
     pixels: (N, C), vectors of the neck at stride 8; shows: int64 (N,), the class of each.
     voices: (M, V, E), what `Listener.attend` gives at the places of the voices; hears: (M, n), 1 where class n sounds.
@@ -79,22 +83,61 @@ def rehearsal_of(network: Network, path: Path = FILE) -> Rehearsal | None:
         theirs = arrays[name].astype(np.float32)
         if mine.shape != theirs.shape or np.abs(mine - theirs).mean() > APART_AT_MOST * np.abs(theirs).mean():
             return None
-    pixels, shows, voices, hears = (torch.from_numpy(arrays[name].copy()) for name in ("pixels", "shows", "voices", "hears"))
+    rng = np.random.default_rng(0)
+    pixels, shows = _drawn(arrays, "pixels", rng)
+    voices, hears = _drawn(arrays, "voices", rng)
     names = tuple(arrays["names"].tobytes().decode().split("\n"))
-    return Rehearsal(names, pixels.float(), shows.long(), voices.float(), hears.float())
+    return Rehearsal(names, pixels, shows[:, 0].long(), voices, hears.float())
 
 
 def save_rehearsal(network: Network, rehearsal: Rehearsal, path: Path) -> None:
-    """Writes what was taken from a network, in half precision."""
+    """Writes the statistics of what was taken from a network, in half precision."""
     arrays: Arrays = {
         "names": np.frombuffer("\n".join(rehearsal.names).encode(), np.uint8).copy(),
-        "pixels": rehearsal.pixels.half().numpy(),
-        "shows": rehearsal.shows.byte().numpy(),
-        "voices": rehearsal.voices.half().numpy(),
-        "hears": rehearsal.hears.byte().numpy(),
+        **_mixtures("pixels", rehearsal.pixels, rehearsal.shows[:, None]),
+        **_mixtures("voices", rehearsal.voices, rehearsal.hears),
         **{name: value.astype(np.float16) for name, value in _probe(network).items()},
     }
     path.write_bytes(save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def _mixtures(name: str, vectors: Tensor, labels: Tensor) -> Arrays:
+    """Means and deviations of clusters of the vectors (N, ...) with equal labels (N, L), and how many vectors each is of."""
+    found: list[tuple[Tensor, Tensor, int, Tensor]] = []
+    for label in torch.unique(labels, dim=0):
+        alike = vectors[(labels == label).all(1)]
+        places = _clusters(alike.flatten(1), max(1, len(alike) // MEMBERS))
+        groups = [alike[places == place] for place in places.unique()]
+        found += [(group.mean(0), group.std(0), len(group), label) for group in groups if len(group) >= LEAST_OF_ONE]
+    if not found:
+        raise ValueError(f"{name}: no {LEAST_OF_ONE} of {len(vectors)} vectors are alike; take more")
+    means, deviations, counts, kinds = zip(*found, strict=True)
+    return {
+        f"{name}.mean": torch.stack(means).half().numpy(),
+        f"{name}.deviation": torch.stack(deviations).half().numpy(),
+        f"{name}.count": np.asarray(counts, np.uint16),
+        f"{name}.label": torch.stack(kinds).byte().numpy(),
+    }
+
+
+def _clusters(vectors: Tensor, count: int) -> Tensor:
+    """k-means from spread-out beginnings: the cluster of each of (N, C)."""
+    centres = vectors[torch.linspace(0, len(vectors) - 1, count).long()]
+    places = torch.zeros(len(vectors), dtype=torch.int64)
+    for _ in range(ROUNDS):
+        places = torch.cdist(vectors, centres).argmin(1)
+        centres = torch.stack([
+            vectors[places == place].mean(0) if (places == place).any() else centres[place] for place in range(count)
+        ])  # fmt: skip
+    return places
+
+
+def _drawn(arrays: Arrays, name: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """As many vectors as the mixtures were made of, and their labels (N, L)."""
+    mean, deviation = (arrays[f"{name}.{what}"].astype(np.float32) for what in ("mean", "deviation"))
+    member = np.repeat(np.arange(len(mean)), arrays[f"{name}.count"])
+    noise = rng.standard_normal((len(member), *mean.shape[1:])).astype(np.float32)
+    return torch.from_numpy(mean[member] + deviation[member] * noise), torch.from_numpy(arrays[f"{name}.label"][member])
 
 
 @functools.lru_cache(maxsize=2)
