@@ -104,7 +104,7 @@ def save_rehearsal(network: Network, rehearsal: Rehearsal, path: Path) -> None:
 def _mixtures(name: str, vectors: Tensor, labels: Tensor) -> Arrays:
     """Means and deviations of clusters of the vectors (N, ...) with equal labels (N, L), and how many vectors each is of."""
     found: list[tuple[Tensor, Tensor, int, Tensor]] = []
-    for label in torch.unique(labels, dim=0):
+    for label in torch.from_numpy(np.unique(labels.numpy(), axis=0)):
         alike = vectors[(labels == label).all(1)]
         places = _clusters(alike.flatten(1), max(1, len(alike) // MEMBERS))
         groups = [alike[places == place] for place in places.unique()]
@@ -135,7 +135,7 @@ def _clusters(vectors: Tensor, count: int) -> Tensor:
 def _drawn(arrays: Arrays, name: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """As many vectors as the mixtures were made of, and their labels (N, L)."""
     mean, deviation = (arrays[f"{name}.{what}"].astype(np.float32) for what in ("mean", "deviation"))
-    member = np.repeat(np.arange(len(mean)), arrays[f"{name}.count"])
+    member = np.repeat(np.arange(len(mean)), arrays[f"{name}.count"].astype(np.int64))
     noise = rng.standard_normal((len(member), *mean.shape[1:])).astype(np.float32)
     return torch.from_numpy(mean[member] + deviation[member] * noise), torch.from_numpy(arrays[f"{name}.label"][member])
 
