@@ -107,7 +107,7 @@ def _mixtures(name: str, vectors: Tensor, labels: Tensor) -> Arrays:
     for label in torch.from_numpy(np.unique(labels.numpy(), axis=0)):
         alike = vectors[(labels == label).all(1)]
         places = _clusters(alike.flatten(1), max(1, len(alike) // MEMBERS))
-        groups = [alike[places == place] for place in places.unique()]
+        groups = [alike[places == place] for place in range(int(places.max()) + 1)]
         found += [(group.mean(0), group.std(0), len(group), label) for group in groups if len(group) >= LEAST_OF_ONE]
     if not found:
         raise ValueError(f"{name}: no {LEAST_OF_ONE} of {len(vectors)} vectors are alike; take more")
