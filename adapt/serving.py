@@ -8,7 +8,7 @@ import torch
 
 from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.network import Network
-from cavs.runtime.engine import LABEL_UNKNOWN
+from cavs.runtime.engine import heard_labels
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -38,12 +38,13 @@ def answer(network: Network, frames: Bytes, sounds: npt.NDArray[np.float32]) -> 
     rows = torch.zeros(len(sounds), dtype=torch.int64, device=device) if len(frames) == 1 else None
     out = network.fuse(seen, heard, rows=rows)
     label, probability, nearness = label_pixels(network, out, network.thresholds, rows)
-    presence = torch.sigmoid(out.presence) * network.classes.used
-    known = presence.amax(dim=1)[:, None, None] >= network.least_heard  # cavs.runtime.engine.heard_labels, for a batch
-    kept = known | (label == LABEL_UNKNOWN)
+    presence = (torch.sigmoid(out.presence) * network.classes.used).cpu().numpy()
+    marked = label.to(torch.uint8).cpu().numpy()
+    labels = np.stack([heard_labels(one, by, network.least_heard) for one, by in zip(marked, presence, strict=True)])
+    confidence = torch.round(255 * probability).to(torch.uint8).cpu().numpy()
     return Answer(
-        labels=(label * kept).to(torch.uint8).cpu().numpy(),
-        confidence=torch.round(255 * probability * kept).to(torch.uint8).cpu().numpy(),
+        labels=labels,
+        confidence=np.where(labels == marked, confidence, np.uint8(0)),
         nearness=nearness.float().cpu().numpy(),
-        presence=presence.cpu().numpy(),
+        presence=presence,
     )

@@ -11,7 +11,7 @@ def fit_frame(
     """Squashes `pixels` (H, W, 3) to `size` (height_px, width_px); the aspect is not kept.
 
     Each side is first averaged over as many whole pixels as fit into one, then interpolated linearly; a side that grows is only
-    interpolated. OpenCV averages over whole pixels with vector instructions, over fractions of them ten times more slowly.
+    interpolated. OpenCV averages over whole pixels with vector instructions, over fractions of them several times more slowly.
     Writes into `out` (uint8, C-contiguous, of that size) if given.
     """
     height, width = size
