@@ -51,7 +51,8 @@ def test_every_pair_of_the_adapter_finds_its_weight_and_computes_the_same_there(
     plain = outputs(folded.model, window, tensors)
     assert (expected[0] == said[0]).mean() > 0.999
     np.testing.assert_allclose(said[2], expected[2], atol=1e-4)
-    assert (plain[0] != expected[0]).any() or np.abs(plain[2] - expected[2]).max() > 1e-3, "the adapter matters here"
+    change, error = np.abs(plain[2] - expected[2]).max(), np.abs(said[2] - expected[2]).max()
+    assert change > 100 * error, "the adapter matters here"
 
 
 def test_the_original_graph_is_not_touched(small_bundle: Bundle, model: ModelProto) -> None:
