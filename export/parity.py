@@ -53,9 +53,8 @@ def stirred(tensors: Arrays, seed: int = 0) -> Arrays:
     """A second adapter of the same shapes: LoRA pairs that matter, the same classes."""
     rng = np.random.default_rng(seed)
     changed = dict(tensors)
-    for name in sorted(tensors):  # a read file keeps no order, and the draws follow it
+    for name, tensor in tensors.items():
         if name.startswith(contract.LORA_PREFIX):
-            tensor = tensors[name]
             changed[name] = tensor + rng.normal(0, STIR, tensor.shape).astype(np.float32)
     return changed
 

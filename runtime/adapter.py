@@ -210,4 +210,4 @@ def _read_tensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 def _freeze(tensors: dict[str, npt.NDArray[np.float32]]) -> Tensors:
     for tensor in tensors.values():
         tensor.setflags(write=False)
-    return MappingProxyType(tensors)
+    return MappingProxyType(dict(sorted(tensors.items())))  # safetensors reads a file in another order each time

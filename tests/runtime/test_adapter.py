@@ -38,6 +38,12 @@ def test_an_adapter_reads_back_equal(tiny_bundle: Bundle, written: Path) -> None
     check_adapter(again, tiny_bundle)
 
 
+def test_its_tensors_stand_in_the_order_of_their_names(tiny_bundle: Bundle, written: Path) -> None:
+    """Or a seed would draw other changes of them in every process."""
+    for adapter in (default_adapter(tiny_bundle), read_adapter(written)):
+        assert list(adapter.tensors) == sorted(adapter.tensors)
+
+
 def test_its_tensors_cannot_be_written_to(tiny_bundle: Bundle, written: Path) -> None:
     for adapter in (default_adapter(tiny_bundle), read_adapter(written)):
         with pytest.raises(ValueError, match="read-only"):
