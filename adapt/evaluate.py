@@ -28,6 +28,11 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = _open(args.checkpoint)
     network = checkpoint.network.eval()
     network.least_heard = args.least_heard
+    if args.heard_seconds is not None:
+        longest = network.config.sound_samples / RATE_HZ
+        if not 0 < args.heard_seconds <= longest:
+            raise ConfigError(f"--heard-seconds {args.heard_seconds:g}: more than 0 and at most {longest:g} expected")
+        hear_only(network, args.heard_seconds)
     calibration = None
     if args.calibrate:
         if args.checkpoint.is_dir():
@@ -36,11 +41,6 @@ def run(args: argparse.Namespace) -> int:
             )
         calibration = calibrate_on_val(network, args)
         save_checkpoint(network, args.checkpoint, {**checkpoint.notes, "calibration": calibration})
-    if args.heard_seconds is not None:
-        longest = network.config.sound_samples / RATE_HZ
-        if not 0 < args.heard_seconds <= longest:
-            raise ConfigError(f"--heard-seconds {args.heard_seconds:g}: more than 0 and at most {longest:g} expected")
-        hear_only(network, args.heard_seconds)
     report = evaluate(network, args)
     report["heard_seconds"] = args.heard_seconds
     report["notes"] = checkpoint.notes

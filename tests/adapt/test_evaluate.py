@@ -57,6 +57,20 @@ def test_classes_that_the_ingredients_lack_are_named(folder: Path, capsys: pytes
     assert not (folder / "never.json").exists()
 
 
+def test_more_sound_than_its_window_is_refused_before_thresholds_are_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = folder / "out" / "network.safetensors"
+    before = checkpoint.read_bytes()
+    code = main([
+        "evaluate", str(checkpoint), "--ingredients", "procedural:2", "--calibrate", "--heard-seconds", "5",
+        "--out", str(folder / "never.json"),
+    ])  # fmt: skip
+    assert code == 1
+    assert "--heard-seconds 5: more than 0 and at most 1 expected" in capsys.readouterr().err
+    assert checkpoint.read_bytes() == before
+
+
 def test_settings_given_one_by_one_win_over_the_file(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--set", "optimiser.head_rate=0.5", "precision=bfloat16", "--steps", "9", "--print-config"]
     assert main(["train", "--config", str(settings), *given]) == 0
