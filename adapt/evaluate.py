@@ -105,7 +105,7 @@ def evaluate(network: Network, args: argparse.Namespace) -> dict[str, Any]:
         "thresholds": [float(value) for value in network.thresholds],
         "least_heard": args.least_heard,
         "scenarios": {name: scenario.summary() for name, scenario in scores.items()},
-        "ingredients": sorted(set().union(*(scenario.sources for scenario in scores.values()))),
+        "ingredients": sorted({one for scenario in scores.values() for sources in scenario.sources for one in sources}),
     }
     if args.streams:
         report["onset"] = onset_latency(network, source, args.streams, args.seed, args.hop_ms / 1e3)

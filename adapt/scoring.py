@@ -15,6 +15,7 @@ from cavs.runtime.engine import LABEL_SILENT
 
 BATCH = 16
 REFERENCE_BATCH = 4  # AVSBench's test batch, for the reference-compatible MaxF
+WORST = 10  # windows named of a scenario in which nothing should be marked
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class ScenarioScores:
     lit: list[float] = field(default_factory=list)
     swapped_iou: list[float] = field(default_factory=list)
     curves: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    sources: set[str] = field(default_factory=set)
+    sources: list[tuple[str, ...]] = field(default_factory=list)  # of each frame
 
     def __post_init__(self) -> None:
         self.classes = ClassScores(len(self.class_names))
@@ -44,12 +45,17 @@ class ScenarioScores:
         if case.silent.any() and truth.any():
             self.swapped_iou.append(float((marked[0] & case.silent).sum() / (marked[0] | case.silent).sum()))
         self.curves += list(f_curves(confidence[None], truth))
-        self.sources.update(case.sources)
+        self.sources.append(case.sources)
 
     def summary(self) -> dict[str, Any]:
         """JSON: the scores of the scenario by the names of metrics.py."""
         if self.name in EMPTY:
-            return {"frames": len(self.mass), "mask_mass": _mean(self.mass), "frames_above_1_percent": _mean(self.lit)}
+            return {
+                "frames": len(self.mass),
+                "mask_mass": _mean(self.mass),
+                "frames_above_1_percent": _mean(self.lit),
+                "worst": self._worst(),
+            }
         curves = np.stack(self.curves) if self.curves else np.zeros((0, 1))
         by_class = self.classes.iou_by_class()
         return {
@@ -67,6 +73,11 @@ class ScenarioScores:
             "class_iou": {name: float(iou) for name, iou in zip(self.class_names, by_class, strict=True) if not np.isnan(iou)},
             "confusion": self.classes.confusion.tolist(),
         }
+
+    def _worst(self) -> list[dict[str, Any]]:
+        """The windows most of which was marked though nothing should be, and of what they were composed: what is mistaken."""
+        most = np.argsort(-np.asarray(self.mass), kind="stable")[:WORST]
+        return [{"mask_mass": self.mass[n], "sources": list(self.sources[n])} for n in most.tolist() if self.mass[n] > 0]
 
 
 def score(

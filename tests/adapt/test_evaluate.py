@@ -40,7 +40,10 @@ def test_train_then_evaluate_gives_scores_by_name(folder: Path, settings: Path, 
     assert report["split"] == "test"
     assert report["scenarios"]["one_silent"]["frames"] == 5
     assert 0 <= report["scenarios"]["one_silent"]["binary_iou"] <= 1
-    assert set(report["scenarios"]["silence"]) == {"frames", "mask_mass", "frames_above_1_percent"}
+    assert set(report["scenarios"]["silence"]) == {"frames", "mask_mass", "frames_above_1_percent", "worst"}
+    worst = [one["mask_mass"] for one in report["scenarios"]["off_only"]["worst"]]
+    assert worst == sorted(worst, reverse=True)
+    assert len(worst) <= 5
     assert report["onset"]["streams"] == 1
     assert all("/test/" in source for source in report["ingredients"])
     assert report["calibration"]["split"] == "val"
