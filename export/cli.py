@@ -3,12 +3,14 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import track
 
 from cavs.adapt.model.checkpoint import load_checkpoint
+from cavs.adapt.model.config import EarPairs
 from cavs.adapt.model.reserve import CLASS_CAPACITY, reserve_room
 from cavs.export.compare import compare
 from cavs.export.onnx_bundle import check_place, write_bundle
@@ -41,6 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     onnx.add_argument(
         "--capacity", default=CLASS_CAPACITY, type=number_from_1, help="rows of the class table (default: %(default)s)"
     )
+    onnx.add_argument(
+        "--ear-pairs",
+        choices=get_args(EarPairs),
+        help="where the LoRA pairs of the ear begin (default: as the checkpoint says)",
+    )
     onnx.add_argument("--name", help="name of the bundle (default: that of its directory)")
     onnx.add_argument("--windows", type=Path, metavar="VIDEOS", help="video or folder to compare on (default: drawn scenes)")
     onnx.add_argument("--count", type=number_from_1, default=WINDOWS, help="windows to compare on (default: %(default)s)")
@@ -62,7 +69,7 @@ def _onnx(args: argparse.Namespace) -> int:
     check_place(args.out)
     checkpoint = load_checkpoint(args.checkpoint)
     names = args.classes.split(",") if args.classes else None
-    network = reserve_room(checkpoint.network, names, args.capacity).eval()
+    network = reserve_room(checkpoint.network, names, args.capacity, args.ear_pairs).eval()
     provenance: dict[str, JsonValue] = {"checkpoint_sha256": sha256_of_file(args.checkpoint), "training": checkpoint.notes}
     config, count = network.config, args.count
     windows = list(video_windows(args.windows, config, count) if args.windows else drawn_windows(config, count))

@@ -145,7 +145,7 @@ class Kept:
     name: str
     cases: list[Case]
     looks: Looks
-    attended: torch.Tensor
+    listened: torch.Tensor
 
 
 class Scorer:
@@ -160,12 +160,12 @@ class Scorer:
         return Kept(name, cases, look(self.network, frames), listen(self.network, sounds))
 
     @torch.inference_mode()
-    def labels(self, adapter: Adapter, kept: Kept, attended: torch.Tensor | None = None) -> Iterator[tuple[Case, Any, Any]]:
+    def labels(self, adapter: Adapter, kept: Kept, listened: torch.Tensor | None = None) -> Iterator[tuple[Case, Any, Any]]:
         put_adapter(self.network, adapter)
         rows = rows_of(self.network)
-        attended = kept.attended if attended is None else attended
+        listened = kept.listened if listened is None else listened
         for index in torch.split(torch.arange(len(kept.cases)), AT_ONCE):
-            seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, attended[index])
+            seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, listened[index])
             said = said_of(self.network, seen, heard, 1, rows)
             perception = Perception(
                 said.sounding[:, None], said.embedding, said.class_logits, said.named_logits, said.presence, heard
@@ -183,10 +183,10 @@ class Scorer:
             scores.add(case, labels, confidence)
         return scores.summary()
 
-    def marked(self, adapter: Adapter, kept: Kept, attended: torch.Tensor) -> dict[str, float]:
+    def marked(self, adapter: Adapter, kept: Kept, listened: torch.Tensor) -> dict[str, float]:
         """With other sounds, in which nothing that is shown sounds: how much is marked, and how much of the thing."""
         mass, overlap = [], []
-        for case, labels, _ in self.labels(adapter, kept, attended):
+        for case, labels, _ in self.labels(adapter, kept, listened):
             thing, marked = case.truth > 0, labels > 0
             mass.append(marked.mean())
             overlap.append((marked & thing).sum() / max(1, (marked | thing).sum()))
@@ -241,7 +241,7 @@ class Bench:
         kept = self.kept_new[cls]
         scores = {one.name: self.scorer.score(adapter, one) for one in kept}
         result = {name: {"iou": s["class_iou"].get(cls, 0.0), "binary_iou": s["binary_iou"]} for name, s in scores.items()}
-        other = self.kept_old[0].attended
+        other = self.kept_old[0].listened
         swapped = other[torch.arange(len(kept[0].cases)) * 5 % len(other)]
         silence = listen(self.network, np.zeros((1, self.form["samples"]), np.float32)).expand(len(kept[0].cases), -1, -1)
         result["swapped"] = self.scorer.marked(adapter, kept[0], swapped)

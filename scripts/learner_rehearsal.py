@@ -69,14 +69,14 @@ def pixels_of(
 def voices_of(
     network: Network, ingredients: Ingredients, names: Sequence[str], wish: Wish, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Vectors (M, V, E), and which classes sound (M, n)."""
+    """What voices come of (M, T, E), and which classes sound (M, n)."""
     waves, hears = [], []
     for number in range(wish.sounds * len(names)):
         classes, how = _with_another(names, number, rng), SoundWish(off_target=(), stopped=0.0)
         sound = compose_sound(ingredients, rng, classes=classes, samples=network.config.sound_samples, wish=how)
         waves.append(sound.samples)
         hears.append([float(sound.active.get(name, False)) for name in names])
-    return listen(network, np.stack(waves))[:, 1 : 1 + network.listener.voices], torch.tensor(hears)
+    return network.listener.voice_part(listen(network, np.stack(waves))), torch.tensor(hears)
 
 
 def _with_another(names: Sequence[str], number: int, rng: np.random.Generator) -> tuple[str, ...]:

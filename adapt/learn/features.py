@@ -1,7 +1,8 @@
 """What of a picture and of a sound no adapter changes, computed once and kept: learning then repeats only what changes.
 
-LoRA pairs lie behind the first stages of the eye and behind the ear's last block but one. For MobileNetV2 at 224 x 224 the part
-that is kept of a picture has 113 thousand numbers, 226 KB in half precision; of a sound 3,328.
+LoRA pairs lie behind the first stages of the eye, and in the ear behind its attention or, where a bundle has more of them
+(`NetworkConfig.ear_pairs`), behind its encoder. For MobileNetV2 at 224 x 224 the part that is kept of a picture has 113
+thousand numbers, 226 KB in half precision; of a sound 3,328 or 7,680.
 """
 
 from dataclasses import dataclass
@@ -61,14 +62,14 @@ def see(network: Network, looks: Looks) -> Seen:
 
 @torch.no_grad()
 def listen(network: Network, sounds: npt.NDArray[np.float32]) -> Tensor:
-    """sounds: float32 (M, N). Gives what `hear` takes, float32 (M, 1 + V + 1 + T, E)."""
+    """sounds: float32 (M, N). Gives what `hear` takes, float32 (M, T, E): what `Listener.early` makes of them."""
     waves = torch.from_numpy(np.ascontiguousarray(sounds))
-    return torch.cat([network.listener.attend(network.audio(part)) for part in torch.split(waves, AT_ONCE)])
+    return torch.cat([network.listener.early(network.audio(part)) for part in torch.split(waves, AT_ONCE)])
 
 
-def hear(network: Network, attended: Tensor) -> Heard:
+def hear(network: Network, listened: Tensor) -> Heard:
     """The rest of the way, with the network's adapter."""
-    return network.listener.name_voices(attended)
+    return network.listener.late(listened)
 
 
 def heard_rows(heard: Heard, index: Tensor) -> Heard:

@@ -36,7 +36,7 @@ def first_row(parent: Parent, pool: Pool, column: int) -> Tensor:
     alone = (pool.heard[:, column] > 0) & (pool.heard[:, others].sum(1) == 0)
     if not alone.any():
         return pixels
-    voices = hear(parent.network, pool.attended[alone]).voices
+    voices = hear(parent.network, pool.listened[alone]).voices
     nearest = (voices @ pixels).argmax(dim=1)
     voice = F.normalize(voices[torch.arange(len(voices)), nearest].sum(0), dim=0)
     return F.normalize(pixels + voice, dim=0)

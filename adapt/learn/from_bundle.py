@@ -29,6 +29,8 @@ LABELS_EQUAL_AT_LEAST = {"fp32": 0.999, "fp16": 0.995}
 PRESENCE_APART_AT_MOST = {"fp32": 1e-4, "fp16": 2e-2}
 PROBES = 6
 """Windows that both are asked."""
+EAR_PAIRS = "lora.listener.projections."
+"""Slots that only a bundle has whose ear carries pairs from its first layer behind the encoder on."""
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -96,6 +98,7 @@ def _config_of(bundle: Bundle, graph: GraphWeights) -> NetworkConfig:
             embedding_width=manifest.adapter.embedding,
             class_capacity=manifest.adapter.class_capacity,
             lora_rank=manifest.adapter.rank,
+            ear_pairs="listener" if any(slot.name.startswith(EAR_PAIRS) for slot in manifest.adapter.slots) else "voices",
         )
     except (KeyError, ValidationError, ValueError) as error:
         raise BundleRejected(

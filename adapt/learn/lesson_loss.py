@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from cavs.adapt.learn.features import hear, see
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pool import Pool
-from cavs.adapt.learn.rehearsal import Rehearsal, embedded, named
+from cavs.adapt.learn.rehearsal import Rehearsal, embedded
 from cavs.adapt.losses import IGNORED, class_loss, dice_loss
 from cavs.adapt.model.conditioning import Heard
 from cavs.adapt.model.neck import Seen, enlarge
@@ -19,7 +19,7 @@ from cavs.adapt.model.network import Network
 
 SHOWN_SHARE = 0.5
 """A cell of the grid shows a class when this share of it is that class."""
-PICTURES_AT_ONCE = 6
+PICTURES_AT_ONCE, SOUNDS_AT_ONCE = 6, 64
 SILENT_LOGIT = -10.0
 """Presence of what does not sound."""
 UNUSED_LOGIT = -1e3
@@ -72,22 +72,37 @@ def said_of(network: Network, seen: Seen, heard: Heard, sounds: int, rows: Rows)
     return Said(sounding[:, 0], seen.embedding, classes, matching.named(shown, presence), presence)
 
 
+def presence_of(network: Network, voices: Tensor, rows: Rows) -> Tensor:
+    """Logits (M, K) that each row is heard. voices: what `Listener.voice_part` gives."""
+    return network.matching.presence(network.listener.voices_of(voices), rows.table, rows.used)
+
+
 class Parent:
-    """The network as it was before the lesson, and what it sees in each picture of a pool, kept in half precision."""
+    """The network as it was before the lesson, and what it sees and hears in a pool; what it sees in half precision.
+
+    presence: (M, K), logits of all sounds of the pool.
+    """
 
     def __init__(self, network: Network, rows: Rows) -> None:
         self.network = copy.deepcopy(network)
         self.rows = rows
         self._seen: Seen | None = None
+        self.presence = torch.zeros(0, len(rows.used))
 
     @torch.no_grad()
     def watch(self, pool: Pool) -> None:
-        """Looks at all of the pool."""
+        """Looks at all of the pool, and listens to it."""
         parts = []
         for index in torch.split(torch.arange(len(pool.looks)), PICTURES_AT_ONCE):
             seen = see(self.network, pool.looks.of(index))
             parts.append(tuple(getattr(seen, field.name).half() for field in fields(seen)))
         self._seen = Seen(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
+        voices = self.network.listener.voice_part(pool.listened)
+        self.presence = torch.cat([self.heard(part) for part in torch.split(voices, SOUNDS_AT_ONCE)])
+
+    def heard(self, voices: Tensor) -> Tensor:
+        """Presences (M, K) in sounds as `Listener.voice_part` gives them."""
+        return presence_of(self.network, voices, self.rows)
 
     def seen(self, pictures: Tensor) -> Seen:
         """Of these pictures, float32."""
@@ -96,9 +111,9 @@ class Parent:
         return Seen(*(getattr(kept, field.name).float() for field in fields(kept)))
 
     @torch.no_grad()
-    def said(self, seen: Seen, attended: Tensor, sounds: int) -> Said:
+    def said(self, seen: Seen, listened: Tensor, sounds: int) -> Said:
         """What it says of pictures with `sounds` sounds each."""
-        return said_of(self.network, seen, hear(self.network, attended), sounds, self.rows)
+        return said_of(self.network, seen, hear(self.network, listened), sounds, self.rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +124,20 @@ class _Rehearsed:
     shows: Tensor
     embedding: Tensor
     presence: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What a step looks at and listens to, as indices.
+
+    pictures: (B,) of the pool; met: (B, S), the sounds that each meets; heard: further sounds of the pool, without pictures;
+    rehearsed: of the sounds of the rehearsal.
+    """
+
+    pictures: Tensor
+    met: Tensor
+    heard: Tensor
+    rehearsed: Tensor
 
 
 class LessonLoss:
@@ -129,16 +158,16 @@ class LessonLoss:
     def rehearse(self, rehearsal: Rehearsal, places: Sequence[int]) -> None:
         """Adds what the shipped network knows. places: of its classes in the rows."""
         shows = torch.tensor(places, dtype=torch.int64)[rehearsal.shows]
-        before, parent = self.parent.network, self.parent.rows
-        presence = before.matching.presence(named(before, rehearsal.voices), parent.table, parent.used)
-        self._rehearsed = _Rehearsed(rehearsal, shows, embedded(before, rehearsal.pixels), presence)
+        presence = self.parent.heard(rehearsal.voices)
+        self._rehearsed = _Rehearsed(rehearsal, shows, embedded(self.parent.network, rehearsal.pixels), presence)
 
-    def __call__(self, pool: Pool, pictures: Tensor, met: Tensor, rows: Rows, known_only: bool = False) -> dict[str, Tensor]:
-        """pictures: (B,). met: (B, S), the sounds that each meets. known_only: the terms of what was known before."""
-        sounds, attended = met.shape[1], pool.attended[met.flatten()]
+    def __call__(self, pool: Pool, batch: Batch, rows: Rows, known_only: bool = False) -> dict[str, Tensor]:
+        """known_only: the terms of what was known before."""
+        pictures, met = batch.pictures, batch.met
+        sounds, listened = met.shape[1], pool.listened[met.flatten()]
         before = self.parent.seen(pictures)
         seen = self._seen(pool, pictures, before)
-        said = said_of(self.network, seen, hear(self.network, attended), sounds, rows)
+        said = said_of(self.network, seen, hear(self.network, listened), sounds, rows)
         shown, now = pool.shown[pictures].float(), pool.heard[met.flatten()]
         shown_new = shown[:, self.new].sum(1).clamp(0, 1)
         if known_only:
@@ -147,10 +176,10 @@ class LessonLoss:
         truth = torch.einsum("pc,pchw->phw", now, shown.repeat_interleave(sounds, 0)).clamp(0, 1)
         apart = (shown_new == 0).float()  # cells that show nothing new
         terms = self._labelled(said, shown, now, truth, apart if known_only else None)
-        terms |= self._kept(said, self.parent.said(before, attended, sounds), apart)
-        terms |= self._heard(pool, rows, known_only)
+        terms |= self._kept(said, self.parent.said(before, listened, sounds), apart)
+        terms |= self._heard(pool, batch.heard, rows, known_only)
         if self._rehearsed is not None and self.options.rehearsed:
-            terms["rehearsed"] = self.options.rehearsed * self._unlearned(self._rehearsed, rows)
+            terms["rehearsed"] = self.options.rehearsed * self._unlearned(self._rehearsed, batch.rehearsed, rows)
         terms["apart"] = self.options.apart * self._too_near(rows)
         return {name: term for name, term in terms.items() if term.requires_grad}
 
@@ -186,16 +215,14 @@ class LessonLoss:
         share, column = F.avg_pool2d(shown, 2).max(dim=1)
         return torch.where(share > SHOWN_SHARE, self.places[column], IGNORED)
 
-    def _heard(self, pool: Pool, rows: Rows, known_only: bool) -> dict[str, Tensor]:
-        """Of all sounds of the pool, which costs next to nothing: what sounds, and what the parent said of old ones."""
-        voices, parent = pool.attended[:, 1 : 1 + self.network.listener.voices], self.parent
-        presence = self.network.matching.presence(named(self.network, voices), rows.table, rows.used)
-        with torch.no_grad():
-            before = parent.network.matching.presence(named(parent.network, voices), parent.rows.table, parent.rows.used)
-        old_sound = (pool.heard[:, self.new].sum(1) == 0).float()
+    def _heard(self, pool: Pool, index: Tensor, rows: Rows, known_only: bool) -> dict[str, Tensor]:
+        """Of these sounds of the pool: what sounds, and what the parent said of old ones."""
+        presence = presence_of(self.network, self.network.listener.voice_part(pool.listened[index]), rows)
+        before, now = self.parent.presence[index], pool.heard[index]
+        old_sound = (now[:, self.new].sum(1) == 0).float()
         drift = (_drift(presence, before) * (before > UNUSED_LOGIT)).sum(1) * old_sound
         return {
-            "presence": self.options.presence * self._presence(presence, pool.heard, rows.used, known_only),
+            "presence": self.options.presence * self._presence(presence, now, rows.used, known_only),
             "keep_presence": self.options.keep_presence * drift.mean(),
         }
 
@@ -219,15 +246,18 @@ class LessonLoss:
         cosine = rows.table[rows.learning] @ rows.table[rows.used * ~rows.learning > 0].T
         return F.relu(cosine - self.options.nearest).square().sum()
 
-    def _unlearned(self, kept: "_Rehearsed", rows: Rows) -> Tensor:
-        """How far pixels and voices of the shipped classes have come from what they were, and to what is new."""
+    def _unlearned(self, kept: "_Rehearsed", index: Tensor, rows: Rows) -> Tensor:
+        """How far pixels and voices of the shipped classes have come from what they were, and to what is new.
+
+        index: of the sounds.
+        """
         options, matching = self.options, self.network.matching
         embedding = embedded(self.network, kept.rehearsal.pixels)
         logits = matching.pixels(embedding, rows.table, rows.used)[:, :, 0, 0]
         classes = F.cross_entropy(logits, kept.shows)
         moved = (1 - (embedding * kept.embedding).sum(1)).mean()
-        presence = matching.presence(named(self.network, kept.rehearsal.voices), rows.table, rows.used)
-        before = torch.where(rows.learning, SILENT_LOGIT, kept.presence)
+        presence = presence_of(self.network, kept.rehearsal.voices[index], rows)
+        before = torch.where(rows.learning, SILENT_LOGIT, kept.presence[index])
         heard = (_drift(presence, before) * (rows.used > 0)).sum(1).mean() / rows.used.sum().clamp_min(1)
         return options.classes * classes + options.keep_embedding * moved + options.presence * heard
 

@@ -15,6 +15,8 @@ class LearnOptions(BaseModel):
 
     steps, pictures, sounds: how long is learned, from how many pictures in a step, and how many sounds each of them meets.
     pool, heard: pictures and sounds composed for the lesson.
+    listened: sounds of the pool, and of what is rehearsed, that are listened to without a picture in a step; all of them where
+             that costs next to nothing, since no pair lies in the ear before its voices (`NetworkConfig.ear_pairs`).
     shown, pasted: shares of the pool that are frames of the lesson, and scenes with what they show cut out and pasted in; the
              rest shows only what was known before.
     weakest, strongest: range of the augmentation of pasted pictures.
@@ -35,6 +37,7 @@ class LearnOptions(BaseModel):
     sounds: Annotated[int, Field(ge=2)] = 3
     pool: Count = 180
     heard: Count = 180
+    listened: Count = 40
     shown: Share = 0.3
     pasted: Share = 0.5
     weakest: Share = 0.2

@@ -64,13 +64,13 @@ class Pool:
 
     shown: float16 (P, C, H / 4, W / 4), share of each cell that shows class c.
     own: int64 (P,), index of the sound that a frame of a lesson came with, -1 where there is none.
-    attended: float32 (M, T, E). heard: float32 (M, C), 1 where class c sounds now.
+    listened: float32 (M, T, E). heard: float32 (M, C), 1 where class c sounds now.
     """
 
     looks: Looks
     shown: Tensor
     own: Tensor
-    attended: Tensor
+    listened: Tensor
     heard: Tensor
 
 
@@ -110,7 +110,7 @@ class Composer:
             looks=look(self.network, np.stack([picture.frame for picture in made])),
             shown=torch.from_numpy(np.stack([self._shares(picture) for picture in made])),
             own=own,
-            attended=listen(self.network, np.stack([one.samples for one in heard])),
+            listened=listen(self.network, np.stack([one.samples for one in heard])),
             heard=torch.tensor([[float(name in one.now) for name in self.columns] for one in heard]),
         )
 
@@ -177,11 +177,11 @@ class Composer:
 def join(parts: Sequence[Pool]) -> Pool:
     """Several parts as one."""
     looks = Looks(tuple(torch.cat(levels) for levels in zip(*(part.looks.maps for part in parts), strict=True)))
-    before = np.cumsum([0, *(len(part.attended) for part in parts)]).tolist()
+    before = np.cumsum([0, *(len(part.listened) for part in parts)]).tolist()
     return Pool(
         looks=looks,
         shown=torch.cat([part.shown for part in parts]),
         own=torch.cat([torch.where(part.own < 0, part.own, part.own + at) for part, at in zip(parts, before, strict=False)]),
-        attended=torch.cat([part.attended for part in parts]),
+        listened=torch.cat([part.listened for part in parts]),
         heard=torch.cat([part.heard for part in parts]),
     )

@@ -42,7 +42,7 @@ class Rehearsal:
     """Vectors, as taken from a network or drawn from what was kept of them. names: the classes.
 
     pixels: (N, C), vectors of the neck at stride 8; shows: int64 (N,), the class of each.
-    voices: (M, V, E), what `Listener.attend` gives at the places of the voices; hears: (M, n), 1 where class n sounds.
+    voices: (M, T, E), what the voices of a sound come of (`Listener.voice_part`); hears: (M, n), 1 where class n sounds.
     """
 
     names: tuple[str, ...]
@@ -69,13 +69,11 @@ def embedded(network: Network, pixels: Tensor) -> Tensor:
     return F.normalize(network.neck.embed(pixels[..., None, None]).float(), dim=1)
 
 
-def named(network: Network, voices: Tensor) -> Tensor:
-    """(M, V, E) -> unit vectors (M, V, D)."""
-    return F.normalize(network.listener.to_voice(voices).float(), dim=-1)
+def rehearsal_of(network: Network, path: Path = FILE, seed: int = 0) -> Rehearsal | None:
+    """What this network can rehearse; None where there is no file, or it was taken from one that sees or hears otherwise.
 
-
-def rehearsal_of(network: Network, path: Path = FILE) -> Rehearsal | None:
-    """What this network can rehearse; None where there is no file, or it was taken from one that sees or hears otherwise."""
+    seed: of the vectors; others are as good as these, and not these.
+    """
     if not path.exists():
         return None
     arrays = _read(path)
@@ -83,7 +81,7 @@ def rehearsal_of(network: Network, path: Path = FILE) -> Rehearsal | None:
         theirs = arrays[name].astype(np.float32)
         if mine.shape != theirs.shape or np.abs(mine - theirs).mean() > APART_AT_MOST * np.abs(theirs).mean():
             return None
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     pixels, shows = _drawn(arrays, "pixels", rng)
     voices, hears = _drawn(arrays, "voices", rng)
     names = tuple(arrays["names"].tobytes().decode().split("\n"))
@@ -157,5 +155,5 @@ def _probe(network: Network) -> dict[str, npt.NDArray[np.float32]]:
     picture: Tensor = F.interpolate(coarse, size, mode="bilinear")[0].permute(1, 2, 0)
     sound = (0.1 * rng.standard_normal((1, config.sound_samples))).astype(np.float32)
     pixels = see(network, look(network, picture.numpy().astype(np.uint8)[None])).stride8
-    voices = listen(network, sound)[:, 1 : 1 + network.listener.voices]
+    voices = network.listener.voice_part(listen(network, sound))
     return dict(zip(PROBES, (pixels.numpy(), voices.numpy()), strict=True))

@@ -20,7 +20,7 @@ from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.learn.features import fold_norms
 from cavs.adapt.learn.first_rows import first_row, rows_with
 from cavs.adapt.learn.from_bundle import put_adapter
-from cavs.adapt.learn.lesson_loss import LessonLoss, Parent, Rows
+from cavs.adapt.learn.lesson_loss import Batch, LessonLoss, Parent, Rows
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pairing import Pairing
 from cavs.adapt.learn.pool import Composer, Pool, join
@@ -82,6 +82,7 @@ class LessonTraining:
         rehearsal = rehearsal.of([name for name in known if name not in self.composer.taught]) if rehearsal else None
         if rehearsal is not None:
             self._loss.rehearse(rehearsal, [self._active.index(self.rows[name]) for name in rehearsal.names])
+        self._rehearsed = len(rehearsal.voices) if rehearsal is not None else 0
         self._parameters = self._free_parameters()
         self._optimiser = torch.optim.AdamW(
             [
@@ -237,21 +238,32 @@ class LessonTraining:
         """With a gradient to the new ones."""
         return self._rows(self.network.classes.unit_rows(), F.normalize(self._parameters["rows"], dim=1))
 
-    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Pictures of a step, each of the pool once in a round, in an order of its own; and the sounds that they meet."""
+    def _batch(self, step: int) -> Batch:
+        """Pictures of a step, each of the pool once in a round, in an order of its own; and the sounds."""
         assert self._pool is not None
         assert self._pairing is not None
         total, size = len(self._pool.looks), min(self.options.pictures, len(self._pool.looks))
         each = total // size
         order = np.random.default_rng([self.seed, 2, step // each]).permutation(total)
         pictures = torch.from_numpy(order[(step % each) * size : (step % each + 1) * size])
-        return pictures, self._pairing.draw(pictures, self.options.sounds, np.random.default_rng([self.seed, 3, step]))
+        return self._meeting(pictures, np.random.default_rng([self.seed, 3, step]))
+
+    def _meeting(self, pictures: Tensor, rng: np.random.Generator) -> Batch:
+        """These pictures with sounds that they meet, and other sounds: all, where no pair changes how they are attended to."""
+        assert self._pool is not None
+        assert self._pairing is not None
+        met = self._pairing.draw(pictures, self.options.sounds, rng)
+        several = [len(self._pool.listened), self._rehearsed]
+        if self.network.config.ear_pairs == "voices":
+            return Batch(pictures, met, *(torch.arange(count) for count in several))
+        few = (rng.permutation(count)[: self.options.listened] for count in several)
+        return Batch(pictures, met, *(torch.from_numpy(some) for some in few))
 
     def _learn(self, step: int) -> dict[str, float]:
         assert self._pool is not None
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * _cycle(step / max(1, self.options.steps), self.options.warmup)
-        terms = self._loss(self._pool, *self._batch(step), self._rows_now())
+        terms = self._loss(self._pool, self._batch(step), self._rows_now())
         if self.options.held:
             penalty = quadratic_penalty(products(self.network), self._anchor, self._importance)
             terms["held"] = 0.5 * self.options.held * penalty
@@ -270,16 +282,14 @@ class LessonTraining:
         if not self.options.held:
             return {}
         assert self._pool is not None
-        assert self._pairing is not None
         weights = {f"{name}.weight": layer.weight for name, layer in self._learning_layers()}
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for weight in weights.values():
             weight.requires_grad_(True)
         rng = np.random.default_rng([self.seed, 4])
         for picture in rng.permutation(len(self._pool.looks))[: self.options.sensed].tolist():
-            one = torch.tensor([picture])
-            met = self._pairing.draw(one, self.options.sounds, rng)
-            terms = self._loss(self._pool, one, met, self._rows_now(), known_only=True)
+            met = self._meeting(torch.tensor([picture]), rng)
+            terms = self._loss(self._pool, met, self._rows_now(), known_only=True)
             gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(weights.values()), allow_unused=True)
             for name, gradient in zip(weights, gradients, strict=True):
                 if gradient is not None:

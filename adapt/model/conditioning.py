@@ -37,21 +37,39 @@ class Listener(nn.Module):
         self.groups = groups
         self.voices = config.voices
         inner = config.token_width
+        self.adapted = config.ear_pairs == "listener"
+        linear: type[nn.Linear] = Dense if self.adapted else nn.Linear
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in groups)
-        self.projections = nn.ModuleList(nn.Linear(width, inner) for _ in groups)
+        self.projections = nn.ModuleList(linear(width, inner) for _ in groups)
         self.time = nn.Parameter(0.02 * torch.randn(sum(groups), inner))
         self.learned = nn.Parameter(torch.randn(2 + config.voices, inner) * inner**-0.5)
         self.blocks = nn.ModuleList(
-            AttentionBlock(inner, inner, config.attention_heads, nn.Linear) for _ in range(config.token_layers)
+            AttentionBlock(inner, inner, config.attention_heads, linear) for _ in range(config.token_layers)
         )
         self.norm = nn.LayerNorm(inner)
         self.to_voice = nn.Sequential(Dense(inner, inner), nn.GELU("tanh"), Dense(inner, config.embedding_width))
 
-    def forward(self, encoded: Tensor) -> Heard:
-        return self.name_voices(self.attend(encoded))
+    def early(self, encoded: Tensor) -> Tensor:
+        """What the layers below the first LoRA pair make of encoder tokens: the same for every adapter, so it can be kept."""
+        return encoded if self.adapted else self._attend(encoded)
 
-    def attend(self, encoded: Tensor) -> Tensor:
-        """Encoder tokens -> context, voices and tokens (B, 1 + V + 1 + T, E): the same for every adapter, so it can be kept."""
+    def late(self, early: Tensor) -> Heard:
+        """What `early` gave -> Heard."""
+        return self._name(self._attend(early) if self.adapted else early)
+
+    def voice_part(self, early: Tensor) -> Tensor:
+        """Of what `early` gave, what the voices come of."""
+        return early if self.adapted else self._at_voices(early)
+
+    def voices_of(self, part: Tensor) -> Tensor:
+        """What `voice_part` left -> only the voices of `late`."""
+        return self._named(self._at_voices(self._attend(part)) if self.adapted else part)
+
+    def forward(self, encoded: Tensor) -> Heard:
+        return self._name(self._attend(encoded))
+
+    def _attend(self, encoded: Tensor) -> Tensor:
+        """Encoder tokens -> context, voices and tokens (B, 1 + V + 1 + T, E)."""
         parts = torch.split(encoded, list(self.groups), dim=1)
         projected = [project(norm(part)) for norm, project, part in zip(self.norms, self.projections, parts, strict=True)]
         tokens = torch.cat(projected, dim=1) + self.time
@@ -61,10 +79,15 @@ class Listener(nn.Module):
         attended: Tensor = self.norm(x)
         return attended
 
-    def name_voices(self, x: Tensor) -> Heard:
-        """What `attend` gave, with the voices in the space of the class table."""
-        voices = F.normalize(self.to_voice(x[:, 1 : 1 + self.voices]).float(), dim=-1)
-        return Heard(tokens=x[:, 1 + self.voices :], context=x[:, 0], voices=voices)
+    def _at_voices(self, attended: Tensor) -> Tensor:
+        return attended[:, 1 : 1 + self.voices]
+
+    def _named(self, voices: Tensor) -> Tensor:
+        """In the space of the class table."""
+        return F.normalize(self.to_voice(voices).float(), dim=-1)
+
+    def _name(self, x: Tensor) -> Heard:
+        return Heard(tokens=x[:, 1 + self.voices :], context=x[:, 0], voices=self._named(self._at_voices(x)))
 
 
 class Conditioning(nn.Module):

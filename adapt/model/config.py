@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+EarPairs = Literal["voices", "listener"]
+
 
 class NetworkConfig(BaseModel):
     """The form of a network. Two networks of one config have the same tensors.
@@ -34,6 +36,8 @@ class NetworkConfig(BaseModel):
     class_capacity: int = Field(default=128, ge=1, le=254)
     """Rows of the class table; labels 0 and 1 of the uint8 label map are silent and unknown."""
     lora_rank: int = Field(default=8, ge=1)
+    ear_pairs: EarPairs = "voices"
+    """Where the LoRA pairs of the ear begin: where its voices are named, or at the first layer behind the sound encoder."""
 
     @model_validator(mode="after")
     def _heads_divide_widths(self) -> "NetworkConfig":

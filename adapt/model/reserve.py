@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from cavs.adapt.model.config import EarPairs
 from cavs.adapt.model.network import Network, build_network
 from cavs.runtime.errors import AdaptError
 
@@ -12,11 +13,16 @@ CLASS_CAPACITY = 128
 
 
 @torch.no_grad()
-def reserve_room(network: Network, class_names: Sequence[str] | None = None, class_capacity: int = CLASS_CAPACITY) -> Network:
+def reserve_room(
+    network: Network,
+    class_names: Sequence[str] | None = None,
+    class_capacity: int = CLASS_CAPACITY,
+    ear_pairs: EarPairs | None = None,
+) -> Network:
     """A copy of the network whose table holds the rows of `class_names`, in that order, and is otherwise free.
 
-    Without names it keeps its own. A network without LoRA pairs gets fresh ones, which change nothing. Raises AdaptError if it
-    does not know a class or they do not fit.
+    Without names it keeps its own. A network without LoRA pairs gets fresh ones, which change nothing, and so do layers that
+    carry one only with these `ear_pairs`. Raises AdaptError if it does not know a class or they do not fit.
     """
     names = tuple(network.class_names if class_names is None else class_names)
     strangers = [name for name in names if name not in network.class_names]
@@ -24,7 +30,8 @@ def reserve_room(network: Network, class_names: Sequence[str] | None = None, cla
         raise AdaptError(f"class {strangers[0]}: the network does not know it; it knows {', '.join(network.class_names)}")
     if len(names) > class_capacity:
         raise AdaptError(f"{len(names)} classes do not fit a table of {class_capacity} rows")
-    roomy = build_network(network.config.model_copy(update={"class_capacity": class_capacity}))
+    form = {"class_capacity": class_capacity, "ear_pairs": ear_pairs or network.config.ear_pairs}
+    roomy = build_network(network.config.model_copy(update=form))
     skipped = ("classes.table", "classes.used")
     kept = {name: tensor for name, tensor in network.state_dict().items() if name not in skipped}
     roomy.load_state_dict(kept, strict=False)

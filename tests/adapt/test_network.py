@@ -32,6 +32,20 @@ def test_a_config_that_cannot_hold_is_refused(wrong: dict[str, object]) -> None:
         NetworkConfig.model_validate(wrong)
 
 
+@pytest.mark.parametrize("ear_pairs", ["voices", "listener"])
+def test_what_is_kept_of_a_sound_gives_the_same_with_every_adapter(ear_pairs: str) -> None:
+    network = small_network(SMALL.model_copy(update={"ear_pairs": ear_pairs}))
+    listener = network.listener
+    with torch.inference_mode():
+        early = listener.early(network.audio(sounds(3)))
+        stir_lora(network)
+        expected, late = network.encode_audio(sounds(3)), listener.late(early)
+        torch.testing.assert_close(late.voices, expected.voices)
+        torch.testing.assert_close(late.tokens, expected.tokens)
+        torch.testing.assert_close(late.context, expected.context)
+        torch.testing.assert_close(listener.voices_of(listener.voice_part(early)), expected.voices)
+
+
 def test_every_output_has_its_stated_shape() -> None:
     network, capacity = small_network(), SMALL.class_capacity
     with torch.inference_mode():

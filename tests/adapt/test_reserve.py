@@ -32,6 +32,18 @@ def test_fresh_pairs_are_made_and_taught_ones_kept() -> None:
         assert torch.equal(roomy(pictures(1), sounds(1)).sounding, network(pictures(1), sounds(1)).sounding)
 
 
+@torch.inference_mode()
+def test_more_pairs_of_the_ear_change_nothing_yet() -> None:
+    network = small_network()
+    stir_lora(network)
+    roomy = reserve_room(network, class_capacity=6, ear_pairs="listener")
+    assert roomy.config.ear_pairs == "listener"
+    more = adapted_layers(roomy).keys() - adapted_layers(network).keys()
+    assert "listener.projections.1" in more
+    assert "listener.blocks.0.attention.value" in more
+    assert torch.equal(roomy(pictures(1), sounds(1)).sounding, network(pictures(1), sounds(1)).sounding)
+
+
 def test_an_unknown_class_is_named_with_those_that_are_known() -> None:
     with pytest.raises(AdaptError, match=r"class cat: .* it knows dog, kettle, drone"):
         reserve_room(small_network(), ("dog", "cat"))

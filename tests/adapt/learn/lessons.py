@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.adapt.learn.exemplar import Exemplar
+from cavs.adapt.model.config import NetworkConfig
 from cavs.adapt.model.network import Network, adapter_tensors
 from cavs.export.onnx_graph import slots_of
 from cavs.runtime import contract
@@ -42,9 +43,9 @@ def described_bundle(network: Network) -> Bundle:
     return Bundle(Path("described"), manifest.model_copy(update={"id": manifest.content_id()}))
 
 
-def knowing(*names: str) -> tuple[Network, Bundle, Adapter]:
+def knowing(*names: str, config: NetworkConfig = SMALL) -> tuple[Network, Bundle, Adapter]:
     """A small network that knows these classes, its bundle and its adapter."""
-    network = small_network()
+    network = small_network(config)
     network.name_classes(names)
     bundle = described_bundle(network)
     classes = tuple(enumerate(names))

@@ -72,6 +72,15 @@ def test_another_form_is_read_off_the_weights(tmp_path: Path) -> None:
     assert network_from_bundle(write_bundle(trained(config), tmp_path / "bundle", windows(1))).config == config
 
 
+def test_pairs_in_the_ear_come_back(tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"ear_pairs": "listener"})
+    original = trained(config)
+    read = network_from_bundle(write_bundle(original, tmp_path / "bundle", windows(1)))
+    assert read.config == config
+    with torch.inference_mode():
+        torch.testing.assert_close(read(pictures(2), sounds(2)).presence, original(pictures(2), sounds(2)).presence)
+
+
 def test_it_goes_out_again_as_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
     again = write_bundle(network_from_bundle(bundle), tmp_path / "again", windows(1))
     assert network_from_bundle(again).class_names == trained().class_names

@@ -44,7 +44,7 @@ def test_the_same_numbers_give_the_same_pool_in_any_parts() -> None:
     halves = join([one.part(range(4), range(2)), one.part(range(4, 8), range(2, 4))])
     assert torch.equal(whole.shown, halves.shown)
     for picture in np.flatnonzero(whole.own.numpy() >= 0).tolist():
-        mine, theirs = (pool.attended[pool.own[picture]] for pool in (whole, halves))
+        mine, theirs = (pool.listened[pool.own[picture]] for pool in (whole, halves))
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
     assert (whole.own >= 0).equal(halves.own >= 0)
-    assert len(whole.attended) == len(halves.attended) == 4 + int((whole.own >= 0).sum())
+    assert len(whole.listened) == len(halves.listened) == 4 + int((whole.own >= 0).sum())

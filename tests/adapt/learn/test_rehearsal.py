@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import load_file
 
 from cavs.adapt.learn.options import LearnOptions
-from cavs.adapt.learn.rehearsal import Rehearsal, named, rehearsal_of, save_rehearsal
+from cavs.adapt.learn.rehearsal import Rehearsal, rehearsal_of, save_rehearsal
 from cavs.adapt.learn.training import LessonTraining
 from cavs.runtime.errors import AdaptError
 from tests.adapt.learn.lessons import NAME, exemplars, knowing
@@ -89,7 +89,7 @@ def test_what_is_new_is_not_heard_in_what_is_rehearsed(monkeypatch: pytest.Monke
             training.step()
         learned = training.network
         presence = learned.matching.presence(
-            named(learned, kept.voices), learned.classes.unit_rows().detach(), learned.classes.used
+            learned.listener.voices_of(kept.voices), learned.classes.unit_rows().detach(), learned.classes.used
         )
         heard.append(float(presence[:, training.rows[NAME]].detach().mean()))
     assert heard[1] < heard[0] - 1

@@ -23,6 +23,9 @@ def finished(training: LessonTraining) -> LessonTraining:
     return training
 
 
+LISTENING = SMALL.model_copy(update={"ear_pairs": "listener"})
+
+
 @pytest.fixture(scope="module")
 def learned() -> tuple[Adapter, Adapter]:
     """A parent, and what a lesson made of it."""
@@ -49,6 +52,18 @@ def test_every_pair_has_learned(learned: tuple[Adapter, Adapter]) -> None:
     still = [
         name for name in parent.tensors if name.endswith(".B") and np.array_equal(parent.tensors[name], child.tensors[name])
     ]
+    assert still == []
+
+
+def test_where_the_ear_carries_more_pairs_they_learn_too() -> None:
+    network, bundle, parent = knowing(*KNOWN, config=LISTENING)
+    options = QUICK.model_copy(update={"listened": 5})
+    child = finished(LessonTraining(network, parent, exemplars(), (), options, seed=1)).adapter(bundle)
+    check_adapter(child, bundle)
+    ear = [name for name in child.tensors if name.startswith(("lora.listener.blocks", "lora.listener.projections"))]
+    assert len(ear) == 2 * (2 + 6 * LISTENING.token_layers)
+    still = [name for name in ear if name.endswith(".B") and not child.tensors[name].any()]
+    # What the context and the other tokens ask of the last block counts no less than the voices: every pair has a say.
     assert still == []
 
 
