@@ -62,6 +62,7 @@ class Gate:
         scored = gate_scores.Scored(contender, ground, limits, self._between)
         for name, check in (
             ("anchors", scored.anchors),
+            ("recalled", lambda: gate_checks.recalled(adapter, ground, limits, self._school)),
             ("lesson", scored.lesson),
             ("muted", scored.muted),
             ("swapped", scored.swapped),

@@ -7,7 +7,7 @@ import numpy as np
 from cavs.adapt.serve.ground import GateLimits, Ground
 from cavs.adapt.serve.school import School
 from cavs.adapt.serve.trial import Contender
-from cavs.adapt.serve.verdict import Check, Numbers, failed, passed, skipped
+from cavs.adapt.serve.verdict import Check, Numbers, failed, iou_numbers, passed, skipped
 from cavs.runtime import contract
 from cavs.runtime.adapter import Adapter, check_adapter
 from cavs.runtime.errors import AdapterRejected
@@ -74,3 +74,23 @@ def parity(contender: Contender, ground: Ground, limits: GateLimits, school: Sch
     if share < limits.labels_equal:
         return failed("parity", f"torch and the engine agree on {share:.2%} of the pixels", numbers)
     return passed("parity", numbers)
+
+
+def recalled(adapter: Adapter, ground: Ground, limits: GateLimits, school: School) -> Check:
+    """What the bundle knows of classes of which the learner has no pictures: their statistics are still named right."""
+    incumbent = ground.incumbent.adapter
+    if incumbent.bundle_id != ground.bundle.id:
+        return skipped("recalled", "the model that is current is of another bundle")
+    before, after = (school.recalled(ground.bundle, one) for one in (incumbent, adapter))
+    kept = sorted(name for name in before if name in ground.rows and name not in ground.names)
+    if not kept:
+        return skipped("recalled", "there are no statistics of the classes of this bundle")
+    numbers: Numbers = {}
+    for sense in ("seen", "heard"):
+        was, now = ({name: getattr(one[name], sense) for name in kept if name in one} for one in (before, after))
+        numbers |= {f"{sense}_before": iou_numbers(was), f"{sense}_now": iou_numbers(now)}
+        worst = max(kept, key=lambda name: was[name] - now.get(name, 0.0))
+        if was[worst] - now.get(worst, 0.0) > limits.recalled_drop:
+            reason = f"forgot {worst}: {was[worst]:.0%} of what is drawn of it was {sense}, {now.get(worst, 0.0):.0%} now is"
+            return failed("recalled", reason, numbers)
+    return passed("recalled", numbers)

@@ -20,6 +20,8 @@ class GateLimits(BaseModel):
     """IoU that one old class may lose on its anchors."""
     mean_drop: float = Field(default=0.02, ge=0, le=1)
     """IoU that the old classes may lose on average."""
+    recalled_drop: float = Field(default=0.15, ge=0, le=1)
+    """Share of the drawn pixels, or of the drawn sounds, of a class without pictures that may lose its name."""
     lesson_iou: float = Field(default=0.4, ge=0, le=1)
     """IoU of a class of the lesson on the windows of the lesson that were held out."""
     muted_mass: float = Field(default=0.005, ge=0, le=1)

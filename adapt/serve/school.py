@@ -28,6 +28,14 @@ class Proposed:
     record: ProposalRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Of one class: the share of what shows it that is named so, and of what lets hear it in which it is heard."""
+
+    seen: float
+    heard: float
+
+
 class Training(Protocol):
     """The training of one candidate, step by step. Equal inputs and states give equal candidates."""
 
@@ -72,6 +80,9 @@ class School(Protocol):
         self, bundle: Bundle, adapter: Adapter, frames: npt.NDArray[np.uint8], sounds: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.uint8]:
         """What the method's own network says, (N, H, W) labels of the graph contract: the engine must say the same."""
+
+    def recalled(self, bundle: Bundle, adapter: Adapter) -> Mapping[str, Recalled]:
+        """How much is left of classes of which there are statistics, but no pictures; empty where there are none."""
 
     def embedding(
         self, bundle: Bundle, frame: npt.NDArray[np.uint8], sound: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]

@@ -11,7 +11,7 @@ VERDICT_FILE = "verdict.json"
 
 Numbers = dict[str, JsonValue]
 
-CHECKS = ("digests", "finite", "parity", "anchors", "lesson", "muted", "swapped", "latency", "shadow")
+CHECKS = ("digests", "finite", "parity", "anchors", "recalled", "lesson", "muted", "swapped", "latency", "shadow")
 """In this order; the first that fails ends the trial."""
 
 

@@ -177,6 +177,25 @@ def test_what_the_live_windows_show_counts_too(ground: Ground, tiny_bundle: Bund
     assert verdict.reason == "shadow: of the live pixels of old classes only 0.0% keep their name"
 
 
+def test_a_class_without_pictures_is_not_forgotten_unnoticed(ground: Ground, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """No anchor and no live window shows blue; only what is drawn from its statistics tells."""
+    anchors = tuple(one for one in ground.anchors if "blue" not in one.names)
+    without = replace(ground, anchors=anchors)
+    table = tensors_with_yellow(tiny_bundle)[contract.CLASS_TABLE]
+    table[2] = (0, -1, 0)  # blue is near no row any more
+    verdict = judged(candidate(tiny_bundle, tmp_path / "candidate", {contract.CLASS_TABLE: table}), without)
+    assert verdict.reason == "recalled: forgot blue: 100% of what is drawn of it was seen, 0% now is"
+
+
+def test_without_statistics_nothing_is_recalled(
+    ground: Ground, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TinySchool, "recalled", lambda self, bundle, adapter: {})
+    verdict = judged(candidate(tiny_bundle, tmp_path / "sound"), ground)
+    assert verdict.accepted
+    assert {check.name for check in verdict.checks if check.state == "skipped"} == {"recalled"}
+
+
 def test_what_cannot_be_checked_is_said(ground: Ground, tiny_bundle: Bundle, tmp_path: Path) -> None:
     fields = {name: getattr(ground, name) for name in Ground.__slots__}
     bare = Ground(**{**fields, "anchors": (), "live": None, "why_not_live": "no stream"})
