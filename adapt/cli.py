@@ -8,7 +8,7 @@ from cavs.adapt import evaluate_command, status_command, teach_command, train_co
 from cavs.adapt.bench import bench_command
 from cavs.adapt.data import check_command, compose_command, demo_command
 from cavs.adapt.serve import lesson_commands, serve_command
-from cavs.runtime.command import run_command
+from cavs.runtime.command import CommandParser, run_command
 
 DATA_COMMANDS = (compose_command.add_parser, check_command.add_parser, demo_command.add_parser)
 """What stands behind `cavs-adapt data`."""
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
-    parser = argparse.ArgumentParser(prog="cavs-adapt", description="Makes data, trains, and keeps learning.")
+    parser = CommandParser(prog="cavs-adapt", description="Makes data, trains, and keeps learning.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data = commands.add_parser("data", help="compose and check data", description="Compose and check data.")

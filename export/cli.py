@@ -16,7 +16,7 @@ from cavs.export.compare import compare
 from cavs.export.onnx_bundle import check_place, write_bundle
 from cavs.export.plan_command import add_plan_options, tensorrt
 from cavs.export.windows import drawn_windows, video_windows
-from cavs.runtime.command import EXIT_OK, number_from_1, run_command
+from cavs.runtime.command import EXIT_OK, CommandParser, number_from_1, run_command
 from cavs.runtime.disk import sha256_of_file
 
 WINDOWS = 100
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cavs-export", description="Turns a trained network into a bundle.")
+    parser = CommandParser(prog="cavs-export", description="Turns a trained network into a bundle.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     onnx = commands.add_parser("onnx", help="checkpoint -> bundle with an ONNX graph", description=_onnx.__doc__)

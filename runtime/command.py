@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from pydantic import JsonValue
 from rich.console import Console
@@ -15,11 +16,18 @@ from rich.markup import escape
 
 from cavs.runtime.errors import CavsError
 
-EXIT_OK, EXIT_WORLD, EXIT_INTERRUPTED = 0, 1, 130
-"""Exit codes: done; the world did something wrong; Ctrl-C, as a shell counts it. argparse itself exits with 2."""
+EXIT_OK, EXIT_WORLD, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: done; the world did something wrong; wrong use; Ctrl-C, as a shell counts it."""
 
 PIPE_WIDTH = 10_000
 """Columns where there is no terminal: a line is never broken."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Wrong use is one line, and exit code 2; argparse would print all flags before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; {self.prog} --help says what it takes\n")
 
 
 def run_command(name: str, command: Callable[[], int], *, debug: bool) -> int:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cavs.runtime import fleet_cli
 from cavs.runtime.clock import NS_PER_S
-from cavs.runtime.command import EXIT_OK, EXIT_WORLD, number_from_1, output_console, print_json, run_command, say
+from cavs.runtime.command import EXIT_OK, EXIT_WORLD, CommandParser, number_from_1, output_console, print_json, run_command, say
 from cavs.runtime.fleet_cli import Command
 from cavs.runtime.store import KEEP_VERSIONS, ModelStore, default_store_path
 from cavs.runtime.store_read import StoredModel, VersionLine
@@ -31,13 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = CommandParser(add_help=False)
     shared.add_argument(
         "--store", type=Path, default=default_store_path(), metavar="PATH", help="the model store (default: %(default)s)"
     )
     shared.add_argument("--json", action="store_true", help="print JSON instead of text")
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser = argparse.ArgumentParser(prog="cavs-models", description="Which models a robot has and which one runs.")
+    parser = CommandParser(prog="cavs-models", description="Which models a robot has and which one runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:

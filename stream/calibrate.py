@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock
+from cavs.runtime.command import CommandParser
 from cavs.stream.camera import CameraSource
 from cavs.stream.claps import Measured, MotionMeter, compare, onsets
 from cavs.stream.inbox import Inbox, Item, Strategy
@@ -96,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="cavs-stream calibrate",
         description="Clap a few times before camera and microphone: measures how much later the picture is stamped than the "
         "sound. A recorded file works as well; then nothing is stored.",

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from cavs.runtime.command import run_command
+from cavs.runtime.command import CommandParser, run_command
 from cavs.runtime.errors import ConfigError
 from cavs.stream.settings import DEFAULT_BIND, StreamSettings, read_settings, settings_from
 from cavs.stream.source import CAPTURE_THREAD
@@ -26,7 +26,7 @@ COMMANDS = {
 def run_parser() -> argparse.ArgumentParser:
     """The parser of a run; every option is a setting of StreamSettings."""
     commands = "\n".join(f"  cavs-stream {name:<10} {line}" for name, (_, line) in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="cavs-stream",
         description="Marks the pixels that make the sound and publishes the masks over ZeroMQ.",
         epilog=f"commands beside the stream (each has its own --help):\n{commands}",

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cavs.runtime.clock import NS_PER_S, Clock, MonotonicClock
+from cavs.runtime.command import CommandParser
 from cavs.runtime.errors import MicrophoneLost, SourceError
 from cavs.stream.camera import CameraSource
 from cavs.stream.camera_device import can_capture, holders_of
@@ -186,7 +187,7 @@ def _microphone_table(found: Sequence[MicrophoneFound]) -> Table:
 
 def main(argv: list[str] | None = None) -> int:
     """Prints what is there. 0 also if there is nothing: that is an answer."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="cavs-stream devices", description="Lists cameras and microphones, and what their time stamps are worth."
     )
     parser.add_argument("--probe", action="store_true", help=f"open each for {PROBE_S:g} s and measure its time stamps")

@@ -1,6 +1,5 @@
 """`cavs-stream doctor`: can the main job run here, what is missing and which command brings it."""
 
-import argparse
 import glob
 import importlib
 import importlib.metadata
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cavs.runtime.bundle import default_bundle_path, read_bundle
+from cavs.runtime.command import CommandParser
 from cavs.runtime.errors import CavsError
 
 State = Literal["ok", "missing", "broken"]
@@ -189,7 +189,7 @@ def can_run(findings: list[Finding]) -> bool:
 
 def main(argv: list[str]) -> int:
     """Prints the findings; exit code 0 if the main job can run, else 1."""
-    parser = argparse.ArgumentParser(prog="cavs-stream doctor", description="Say what works here and what does not.")
+    parser = CommandParser(prog="cavs-stream doctor", description="Say what works here and what does not.")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     args = parser.parse_args(argv)
     findings = examine()

@@ -6,7 +6,6 @@ DIR/allowed/NAME.key      public keys of the clients that may subscribe; remove 
 DIR/clients/NAME/         what client NAME needs: client.key_secret and server.key; copy it to the client's machine
 """
 
-import argparse
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 import zmq
 import zmq.auth
 
+from cavs.runtime.command import CommandParser
 from cavs.runtime.curve import CLIENT, PUBLIC, SECRET, SERVER, load_public, load_secret
 from cavs.runtime.errors import ConfigError
 
@@ -80,7 +80,7 @@ def _make_pair(near: Path, name: str, *, public: Path, secret: Path) -> None:
 
 def main(argv: list[str]) -> int:
     """cavs-stream keys"""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="cavs-stream keys",
         description="Makes the keys that a stream on a public address needs. Run it again to allow one more client.",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from cavs.runtime.clock import NS_PER_S, Clock, MonotonicClock
-from cavs.runtime.command import terminated_like_interrupted
+from cavs.runtime.command import CommandParser, terminated_like_interrupted
 from cavs.runtime.terminal import CLEAR, can_draw, draw
 from cavs.stream.film import Film
 from cavs.stream.overlay import Picture
@@ -47,7 +47,7 @@ class TerminalScreen:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of cavs-stream watch."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog="cavs-stream watch",
         description="Shows what a running stream says: a line a second, and on demand a video or a picture.",
     )

@@ -33,14 +33,28 @@ def test_the_printed_settings_are_the_settings(capsys: pytest.CaptureFixture[str
     assert StreamSettings.model_validate_json(capsys.readouterr().out) == StreamSettings(source="a.mp4", rate="fast")
 
 
-@pytest.mark.parametrize("argv", [["--no-such-flag"], [], ["--demo", "--camera", "0"], ["--threads", "many", "--demo"]])
-def test_wrong_use_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        code: object = main(argv)
-    except SystemExit as left:
-        code = left.code
-    capsys.readouterr()
-    assert code == 2
+def test_without_a_word_it_shows_its_help_and_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "--camera" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--no-such-flag", "--demo"], "unrecognized arguments: --no-such-flag"),
+        (["--demo", "--camera", "0"], "exactly one of --camera, --source, --demo expected"),
+        (["--threads", "many", "--demo"], "argument --threads: invalid int value: 'many'"),
+        (["--sound-threshold", "1", "--demo"], "setting sound_threshold: Input should be less than 1, seen 1.0"),
+        (["watch", "--seconds", "0"], "--seconds and --count take a number above 0"),
+    ],
+)
+def test_wrong_use_is_one_line_and_ends_with_2(argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert says in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is a letter, not a film\n" * 50], ids=["missing", "empty", "text"])
