@@ -8,6 +8,7 @@ bundle and what our own code draws.
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -32,11 +33,13 @@ from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.network import Network, Perception
 from cavs.adapt.scenarios import Case, CaseSource
 from cavs.adapt.scoring import ScenarioScores
-from cavs.runtime.adapter import Adapter, default_adapter
+from cavs.adapt.serve.memory import Memory
+from cavs.runtime.adapter import Adapter, default_adapter, write_adapter
 from cavs.runtime.bundle import default_bundle_path, read_bundle
 from cavs.runtime.clock import NS_PER_S
+from cavs.runtime.engine import LEAST_HEARD, heard_labels
 from cavs.runtime.errors import LessonRejected
-from cavs.runtime.lesson import Hint, LessonRequest
+from cavs.runtime.lesson import Hint, LessonRequest, wall_now_ns
 from cavs.runtime.lesson_windows import Windows
 
 SECONDS, FPS = 20.0, 8.0
@@ -99,7 +102,7 @@ def proposed_exemplars(
 ) -> tuple[list[Exemplar], dict[str, Any]]:
     """Exemplars as the product labels them, the person having drawn a box around each thing, where it is seen last."""
     found: list[Exemplar] = []
-    overlaps, windows_in_all = [], 0
+    overlaps, outlines, sounding, windows_in_all = [], [], [], 0
     for shown in parts:
         seen = [frame for frame in range(len(shown.windows)) if shown.truth[frame].sum() > SEEN_PX]
         if not seen:
@@ -128,7 +131,15 @@ def proposed_exemplars(
         for mask, truth in zip(proposal.masks, shown.truth, strict=False):
             if mask.any():
                 overlaps.append(float((mask & truth).sum() / (mask | truth).sum()))
-    return found, {"windows": windows_in_all, "kept": len(found), "iou_with_truth": float(np.mean(overlaps))}
+                sounding.append(bool(truth.any()))
+                outlines += overlaps[-1:] if truth.any() else []
+    return found, {
+        "windows": windows_in_all,
+        "kept": len(found),
+        "iou_with_truth": float(np.mean(overlaps)),
+        "of_them_sound": float(np.mean(sounding)),
+        "outline_iou": float(np.mean(outlines)),
+    }
 
 
 class Only(CaseSource):
@@ -149,7 +160,7 @@ class Kept:
 
 
 class Scorer:
-    """Scores adapters on cases that are encoded once."""
+    """Scores adapters on cases that are encoded once: labels as a stream shows them, silent where nothing is heard."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -171,8 +182,10 @@ class Scorer:
                 said.sounding[:, None], said.embedding, said.class_logits, said.named_logits, said.presence, heard
             )
             label, probability, _ = label_pixels(self.network, perception, self.network.thresholds)
+            presence = (torch.sigmoid(said.presence) * rows.used).numpy()
             for n, i in enumerate(index.tolist()):
-                yield kept.cases[i], label[n].byte().numpy(), (255 * probability[n]).round().byte().numpy()
+                shown = heard_labels(label[n].byte().numpy(), presence[n], LEAST_HEARD)
+                yield kept.cases[i], shown, (255 * probability[n] * (shown > 0)).round().byte().numpy()
 
     def score(self, adapter: Adapter, kept: Kept) -> dict[str, Any]:
         names = [""] * 128
@@ -206,8 +219,10 @@ def load(
 class Bench:
     """The shipped bundle, what lessons are composed of, and the scores."""
 
-    def __init__(self, folder: str, teach: Sequence[str], frames: int, split: Split = "test") -> None:
-        self.bundle = read_bundle(default_bundle_path())
+    def __init__(
+        self, folder: str, teach: Sequence[str], frames: int, split: Split = "test", bundle: Path | None = None
+    ) -> None:
+        self.bundle = read_bundle(bundle or default_bundle_path())
         self.network = network_from_bundle(self.bundle)
         self.parent = default_adapter(self.bundle)
         self.old = tuple(name for _, name in self.parent.classes)
@@ -277,6 +292,7 @@ def main() -> None:
     parser.add_argument("--teach", nargs="+", required=True)
     parser.add_argument("--photos", type=int, default=1)
     parser.add_argument("--split", choices=("val", "test"), default="test", help="what is scored on; tune on val only")
+    parser.add_argument("--bundle", type=Path, help="in place of the shipped one")
     parser.add_argument("--frames", type=int, default=48, help="cases of each scenario")
     parser.add_argument("--labels", choices=("proposed", "true"), default="proposed")
     parser.add_argument("--exemplars", type=int, default=24, help="of a lesson whose labels are the true ones")
@@ -286,7 +302,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(args.ingredients, args.teach, args.frames, args.split)
+    bench = Bench(args.ingredients, args.teach, args.frames, args.split, args.bundle)
+    store = tempfile.TemporaryDirectory(prefix="cavs-learner-bench-")
+    kept_on_disk = Memory(Path(store.name) / "memory")
     adapter, memory = bench.parent, list[Exemplar]()
     steps: list[dict[str, Any]] = [{"taught": None, "old": bench.score_old(adapter)}]
     for number, cls in enumerate(args.teach):
@@ -298,6 +316,8 @@ def main() -> None:
             new, label = proposed_exemplars(bench, adapter, parts, cls, number)
         adapter, cost = learn(bench, adapter, new, memory, args.options, args.seed)
         memory += new[:: max(1, len(new) // args.remembered)]
+        kept_on_disk.keep(new, 16_000, wall_now_ns())
+        write_adapter(adapter, Path(store.name) / f"version-{number}")
         taught = args.teach[: number + 1]
         steps.append(
             {
@@ -305,6 +325,10 @@ def main() -> None:
                 "photos": len(parts),
                 "labels": label,
                 **cost,
+                "bytes": {
+                    "exemplars": kept_on_disk.size_bytes(),
+                    "versions": sum(one.stat().st_size for one in Path(store.name).glob("version-*/*")),
+                },
                 "old": bench.score_old(adapter),
                 "new": {name: bench.score_new(adapter, name, args.frames) for name in taught},
             }
