@@ -10,6 +10,8 @@ from cavs.adapt.methods.layered import substate
 from cavs.adapt.methods.method import Segmenter, State, Step, TaskContext
 
 Tensors = dict[str, Tensor]
+NOISE = 1e-8
+"""Of importances before they are normalised."""
 
 
 def quadratic_penalty(weights: Mapping[str, Tensor], anchor: Mapping[str, Tensor], importance: Mapping[str, Tensor]) -> Tensor:
@@ -19,9 +21,13 @@ def quadratic_penalty(weights: Mapping[str, Tensor], anchor: Mapping[str, Tensor
 
 
 def between_0_and_1(values: Tensor) -> Tensor:
-    """Min-max normalised; zero where all are equal."""
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else torch.zeros_like(values)
+    """Min-max normalised, as in MiB's code base; a spread that is small against NOISE counts for little.
+
+    A value alone in its tensor is near 1: MiB has the background's bias in one tensor with others, here it is by itself, and
+    must not be free to move.
+    """
+    low = values.min() if values.numel() > 1 else 0.0
+    return (values - low) / (values.max() - low + NOISE)
 
 
 class Anchored(FineTuning):

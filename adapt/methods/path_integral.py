@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 import torch
 
-from cavs.adapt.methods.anchored import Anchored, Tensors
-from cavs.adapt.methods.method import Step, TaskContext
+from cavs.adapt.methods.anchored import Anchored, Tensors, between_0_and_1, tensors
+from cavs.adapt.methods.method import State, Step, TaskContext
 
 
 @dataclass(frozen=True, slots=True)
 class PathIntegralOptions:
-    """importance: 500 in CMR's code, 100 in PLOP's. damping: added to the squared way, .1 in the authors' experiments."""
+    """importance: 500 in CMR's code, 100 in PLOP's. damping: added to the squared way, .1 in the authors' experiments.
+    normalised: scores are scaled to 0..1 per tensor before use, as in MiB's code base, where those strengths are from."""
 
     importance: float = 500.0
     damping: float = 0.1
+    normalised: bool = True
 
 
 class PathIntegral(Anchored):
@@ -22,6 +24,7 @@ class PathIntegral(Anchored):
     def __init__(self, options: PathIntegralOptions | None = None) -> None:
         self.options = options or PathIntegralOptions()
         super().__init__(self.options.importance)
+        self.score: Tensors = {}
         self.saved: Tensors = {}
         self._start: Tensors = {}
         self._before: Tensors = {}
@@ -47,4 +50,12 @@ class PathIntegral(Anchored):
         for name, end in self.anchor.items():
             way = (end - self._start[name]).square() + self.options.damping
             found = (self.saved[name] / way).clamp_min(0)
-            self.importance[name] = self.importance[name] + found if name in self.importance else found
+            score = self.score[name] = self.score[name] + found if name in self.score else found
+            self.importance[name] = between_0_and_1(score) if self.options.normalised else score
+
+    def state(self) -> State:
+        return {**super().state(), "score": dict(self.score)}
+
+    def load(self, state: State) -> None:
+        super().load(state)
+        self.score = tensors(state, "score")

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cavs.adapt.methods.fine_tuning import FineTuning, row_cross_entropy
@@ -51,10 +52,13 @@ def local_pod(features: Tensor, scales: tuple[int, ...] = (1, 2, 4)) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def pod_distance(new: Tensor, old: Tensor, scales: tuple[int, ...]) -> Tensor:
-    """Mean over frames of the L2 distance of two maps' local POD."""
+def pod_distance(new: Tensor, old: Tensor, scales: tuple[int, ...], *, unit: bool) -> Tensor:
+    """Mean over frames of the L2 distance of two maps' local POD, 0 to 2 if they are made unit vectors before."""
+    pods = [local_pod(features, scales) for features in (new, old)]
+    if unit:
+        pods = [F.normalize(pod, dim=1) for pod in pods]
     # vector_norm, not the root of a sum: its gradient at 0, where every task begins, is 0 and not NaN.
-    distances: Tensor = torch.linalg.vector_norm(local_pod(new, scales) - local_pod(old, scales), dim=1)
+    distances: Tensor = torch.linalg.vector_norm(pods[0] - pods[1], dim=1)
     return distances.mean()
 
 
@@ -127,12 +131,13 @@ class Plop(FineTuning):
         return {"task": per_row.mean(), "pod": self._pod(step, step.old)}
 
     def _pod(self, step: Step, old: Segmenter) -> Tensor:
-        new_logits = fold_new_outputs(step.said.logits, 1 + old.classifier.classes)
+        new_logits, scales = fold_new_outputs(step.said.logits, 1 + old.classifier.classes), self.options.scales
+        # The released code scales the POD of features to unit length, not that of logits; its factors are for that.
         distances = [
-            self.options.features * pod_distance(new, before, self.options.scales)
+            self.options.features * pod_distance(new, before, scales, unit=True)
             for new, before in zip(step.said.features, step.old_said.features, strict=True)
         ]
-        distances.append(self.options.logits * pod_distance(new_logits, step.old_said.logits, self.options.scales))
+        distances.append(self.options.logits * pod_distance(new_logits, step.old_said.logits, scales, unit=False))
         task = step.task
         growth = math.sqrt((1 + task.old + task.new) / task.new) if self.options.schedule and task.new else 1.0
         return growth * torch.stack(distances).mean()

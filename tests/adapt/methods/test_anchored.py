@@ -81,8 +81,14 @@ def test_the_penalty_is_importance_times_squared_distance() -> None:
 
 
 def test_importance_scaled_to_0_and_1() -> None:
-    assert between_0_and_1(torch.tensor([2.0, 4.0, 3.0])).tolist() == [0, 1, 0.5]
+    torch.testing.assert_close(between_0_and_1(torch.tensor([2.0, 4.0, 3.0])), torch.tensor([0, 1, 0.5]))
     assert between_0_and_1(torch.full((3,), 7.0)).tolist() == [0, 0, 0]
+    assert between_0_and_1(torch.tensor([1e-20, 3e-20])).max() < 1e-6
+
+
+def test_a_weight_alone_in_its_tensor_is_held() -> None:
+    assert between_0_and_1(torch.tensor([1e-5])).item() == pytest.approx(1, abs=0.01)
+    assert between_0_and_1(torch.tensor([0.0])).item() == 0
 
 
 def test_sensitivity_is_the_mean_of_the_squares_of_single_frames() -> None:
@@ -132,3 +138,17 @@ def test_the_path_integral_adds_up_the_loss_that_the_way_saved() -> None:
         learn_step(method, Step(rows, FIRST, segmenter, None), optimiser)
     saved = float(sum(value.sum() for value in method.saved.values()))
     assert saved == pytest.approx(before - loss(), rel=0.02)
+
+
+def test_scores_of_the_path_integral_add_up_before_they_are_normalised() -> None:
+    method, segmenter, rows = PathIntegral(), tiny(), some_rows()
+    learn(method, context(segmenter, FIRST, [rows]), steps=5)
+    first = {name: score.clone() for name, score in method.score.items()}
+    for name, score in first.items():
+        torch.testing.assert_close(method.importance[name], between_0_and_1(score))
+    learn(method, context(segmenter, SECOND, [some_rows(labels=(0, 2), seed=1, outputs=3)]), steps=5)
+    assert all((method.score[name] >= score).all() for name, score in first.items())
+    assert any((method.score[name] > score).any() for name, score in first.items())
+    raw = PathIntegral(PathIntegralOptions(normalised=False))
+    learn(raw, context(tiny(), FIRST, [rows]), steps=5)
+    assert all(torch.equal(raw.importance[name], raw.score[name]) for name in raw.score)

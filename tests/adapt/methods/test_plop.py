@@ -44,8 +44,33 @@ def test_pod_is_zero_for_a_network_that_did_not_move() -> None:
 
 def test_pod_of_a_network_that_has_not_moved_yet_has_a_gradient() -> None:
     one = torch.randn(2, 3, 4, 4, requires_grad=True)
-    (gradient,) = torch.autograd.grad(pod_distance(one, one.detach(), (1, 2)), one)
-    assert torch.equal(gradient, torch.zeros_like(gradient))
+    for unit in (True, False):
+        (gradient,) = torch.autograd.grad(pod_distance(one, one.detach(), (1, 2), unit=unit), one)
+        assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+def test_pod_of_unit_length_knows_no_scale() -> None:
+    one = torch.arange(96.0).reshape(2, 3, 4, 4)
+    torch.testing.assert_close(pod_distance(5 * one, one, (1, 2), unit=True), torch.tensor(0.0), atol=1e-5, rtol=0)
+    assert pod_distance(5 * one, one, (1, 2), unit=False) > 1
+
+
+def test_features_are_compared_at_unit_length_and_logits_as_they_are() -> None:
+    step = second_step()
+    features, logits = (
+        started(step, options).loss(step)["pod"] for options in (PlopOptions(logits=0), PlopOptions(features=0))
+    )
+    assert step.old is not None
+    maps = len(step.said.features)
+    growth = math.sqrt((1 + step.task.old + step.task.new) / step.task.new)
+    scales = PlopOptions().scales
+    of_maps = sum(
+        pod_distance(a, b, scales, unit=True) for a, b in zip(step.said.features, step.old_said.features, strict=True)
+    )
+    folded = fold_new_outputs(step.said.logits, 1 + step.task.old)
+    of_logits = pod_distance(folded, step.old_said.logits, scales, unit=False)
+    torch.testing.assert_close(features, growth * 0.01 * of_maps / (maps + 1))
+    torch.testing.assert_close(logits, growth * 0.0005 * of_logits / (maps + 1))
 
 
 def test_outputs_of_new_classes_are_added_to_the_background() -> None:
