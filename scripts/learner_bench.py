@@ -220,7 +220,7 @@ class Bench:
     """The shipped bundle, what lessons are composed of, and the scores."""
 
     def __init__(
-        self, folder: str, teach: Sequence[str], frames: int, split: Split = "test", bundle: Path | None = None
+        self, folder: str, teach: Sequence[str], old_frames: int, split: Split = "test", bundle: Path | None = None
     ) -> None:
         self.bundle = read_bundle(bundle or default_bundle_path())
         self.network = network_from_bundle(self.bundle)
@@ -234,7 +234,7 @@ class Bench:
         self.form: dict[str, Any] = {"size": (config.frame_height_px, config.frame_width_px), "samples": config.sound_samples}
         rows = {name: row for row, name in self.parent.classes}
         source = CaseSource(permissive, self.old, rows, **self.form)
-        self.kept_old = [self.scorer.keep(source, name, frames, 7) for name in OLD_SCENARIOS]
+        self.kept_old = [self.scorer.keep(source, name, old_frames, 7) for name in OLD_SCENARIOS]
         self.kept_new: dict[str, list[Kept]] = {}
 
     def score_old(self, adapter: Adapter) -> dict[str, Any]:
@@ -293,7 +293,8 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=1)
     parser.add_argument("--split", choices=("val", "test"), default="test", help="what is scored on; tune on val only")
     parser.add_argument("--bundle", type=Path, help="in place of the shipped one")
-    parser.add_argument("--frames", type=int, default=48, help="cases of each scenario")
+    parser.add_argument("--frames", type=int, default=48, help="cases of each scenario, of a taught class")
+    parser.add_argument("--old-frames", type=int, default=120, help="and of all shipped classes together")
     parser.add_argument("--labels", choices=("proposed", "true"), default="proposed")
     parser.add_argument("--exemplars", type=int, default=24, help="of a lesson whose labels are the true ones")
     parser.add_argument("--remembered", type=int, default=8, help="exemplars of each lesson that are rehearsed in later ones")
@@ -302,7 +303,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(args.ingredients, args.teach, args.frames, args.split, args.bundle)
+    bench = Bench(args.ingredients, args.teach, args.old_frames, args.split, args.bundle)
     store = tempfile.TemporaryDirectory(prefix="cavs-learner-bench-")
     kept_on_disk = Memory(Path(store.name) / "memory")
     adapter, memory = bench.parent, list[Exemplar]()
@@ -340,6 +341,7 @@ def main() -> None:
             "photos": args.photos,
             "labels": args.labels,
             "frames": args.frames,
+            "old_frames": args.old_frames,
             "options": args.options.model_dump(),
         }
         args.out.write_text(json.dumps({**told, "bundle": bench.bundle.id, "steps": steps}, indent=1) + "\n")

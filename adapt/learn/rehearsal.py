@@ -5,9 +5,11 @@ not rehearse. So a small file lies beside the shipped bundle: for each class a m
 has them before they are embedded, and of what the ear has of its sounds before its voices are named. No Gaussian is of fewer
 than LEAST_OF_ONE vectors, so that none is a picture's or a recording's. Vectors are drawn from them anew, and a lesson that
 changes how pixels are embedded and voices named sees in them whether the old ones still are what they were. They are good for
-every network whose eye and ear do nearly what those did that they were taken from; a fixed picture and sound tell.
+every network whose eye and ear, without what lessons added, do nearly what those did that they were taken from; a fixed
+picture and sound tell.
 """
 
+import copy
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cavs.adapt.learn.features import listen, look, see
+from cavs.adapt.model.lora import detach_lora
 from cavs.adapt.model.network import Network
 from cavs.runtime.errors import AdaptError
 
@@ -148,7 +151,9 @@ def _read(path: Path) -> Arrays:
 
 @torch.no_grad()
 def _probe(network: Network) -> dict[str, npt.NDArray[np.float32]]:
-    """Vectors of a fixed picture and of a fixed sound."""
+    """Vectors of a fixed picture and of a fixed sound, without LoRA pairs: the tenth lesson still rehearses what the first did."""
+    network = copy.deepcopy(network)
+    detach_lora(network)
     config, rng = network.config, np.random.default_rng(0)
     coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 9, 9)).astype(np.float32))
     size = (config.frame_height_px, config.frame_width_px)

@@ -12,7 +12,7 @@ from cavs.adapt.learn.rehearsal import Rehearsal, rehearsal_of, save_rehearsal
 from cavs.adapt.learn.training import LessonTraining
 from cavs.runtime.errors import AdaptError
 from tests.adapt.learn.lessons import NAME, exemplars, knowing
-from tests.small_network import SMALL, small_network
+from tests.small_network import SMALL, small_network, stir_lora
 
 NAMES = ("dog", "rooster")
 
@@ -57,6 +57,19 @@ def test_another_network_does_not_rehearse_it(file: Path) -> None:
     assert rehearsal_of(small_network(seed=1), file) is None
     assert rehearsal_of(small_network(SMALL.model_copy(update={"frame_width_px": 96})), file) is None
     assert rehearsal_of(small_network(), file.with_name("none")) is None
+
+
+def test_after_many_lessons_there_is_as_much_to_rehearse(file: Path) -> None:
+    taught = small_network()
+    stir_lora(taught, spread=1.0)
+    kept = rehearsal_of(taught, file)
+    assert kept is not None
+    torch.testing.assert_close(kept.pixels, _not_none(rehearsal_of(small_network(), file)).pixels)
+
+
+def _not_none(kept: Rehearsal | None) -> Rehearsal:
+    assert kept is not None
+    return kept
 
 
 def test_a_class_that_was_forgotten_is_not_rehearsed(file: Path) -> None:
