@@ -151,7 +151,7 @@ def _read(path: Path) -> Arrays:
 
 @torch.no_grad()
 def _probe(network: Network) -> dict[str, npt.NDArray[np.float32]]:
-    """Vectors of a fixed picture and of a fixed sound, without LoRA pairs: the tenth lesson still rehearses what the first did."""
+    """Vectors of a fixed picture and sound, without LoRA pairs: the tenth lesson still rehearses what the first did."""
     network = copy.deepcopy(network)
     detach_lora(network)
     config, rng = network.config, np.random.default_rng(0)
