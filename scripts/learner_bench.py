@@ -11,7 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from cavs.adapt.learn.from_bundle import network_from_bundle, put_adapter
 from cavs.adapt.learn.lesson_loss import rows_of, said_of
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.propose import propose
+from cavs.adapt.learn.recall import recall_of
 from cavs.adapt.learn.training import LessonTraining
 from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.network import Network, Perception
@@ -245,6 +246,7 @@ class Bench:
             "class_iou": by_class,
             "mean": float(np.mean(list(by_class.values()))),
             "binary_iou": float(np.mean([s["binary_iou"] for s in scores])),
+            "recalled": {name: asdict(one) for name, one in recall_of(self.network).items()},
         }
 
     def score_new(self, adapter: Adapter, cls: str, frames: int) -> dict[str, Any]:

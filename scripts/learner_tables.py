@@ -14,6 +14,8 @@ COLUMNS = (
     *("photographs", "taught", "class", "alone", "one + one silent", "off-screen mix", "swapped: IoU with the thing"),
     *("muted: mask mass", "shipped classes: mean before", "after", "CPU s"),
 )
+FEW = 3
+"""Steps of a bench, the one before any lesson among them, that are shown with a row for each class."""
 
 
 def lessons(told: dict[str, Any]) -> list[str]:
@@ -37,6 +39,27 @@ def lessons(told: dict[str, Any]) -> list[str]:
     return rows
 
 
+def sequence(told: dict[str, Any]) -> list[str]:
+    """A row for each lesson of many: the IoU of every class, alone and beside something silent, and the bytes on disk."""
+    classes = [step["taught"] for step in told["steps"][1:]]
+    head = ("taught", *classes, "shipped classes", "exemplars, MiB", "versions, MiB")
+    rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *_first_row(told, classes)]
+    for step in told["steps"][1:]:
+        new, size = step["new"], step["bytes"]
+        cells = [step["taught"]]
+        for name in classes:
+            cells.append(" / ".join(f"{new[name][one]['iou']:.2f}" for one in SITUATIONS[:2]) if name in new else "")
+        cells.append(f"{step['old']['mean']:.3f}")
+        cells += [f"{size[what] / 2**20:.1f}" for what in ("exemplars", "versions")]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def _first_row(told: dict[str, Any], classes: list[str]) -> list[str]:
+    empty = " | ".join("" for _ in classes)
+    return [f"| nothing | {empty} | {told['steps'][0]['old']['mean']:.3f} | | |"]
+
+
 def live(told: dict[str, Any]) -> list[str]:
     """What a stream felt."""
     rows = ["| | seconds | windows/s | p50 ms | p99 ms | max ms |", "| --- | --- | --- | --- | --- | --- |"]
@@ -50,12 +73,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+")
     told = [json.loads(path.read_text()) for path in parser.parse_args().files]
-    benches = [one for one in told if "steps" in one]
+    benches = [one for one in told if 1 < len(one.get("steps", ())) <= FEW]
     if benches:
         print(f"| {' | '.join(COLUMNS)} |")
         print(f"|{' --- |' * len(COLUMNS)}")
         print("\n".join(row for one in benches for row in lessons(one)))
     for one in told:
+        if len(one.get("steps", ())) > FEW:
+            print("\n" + "\n".join(sequence(one)))
         if "alone" in one:
             print("\n" + "\n".join(live(one)))
 
