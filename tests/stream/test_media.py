@@ -2,8 +2,6 @@
 
 import itertools
 import tracemalloc
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,56 +10,11 @@ import pytest
 
 from cavs.runtime.clock import NS_PER_MS, NS_PER_S, ManualClock
 from cavs.runtime.errors import MediaLost
-from cavs.stream.counters import Counters
-from cavs.stream.inbox import Item
-from cavs.stream.items import AudioBlock, SourceEvent, StampGrade, VideoFrame
-from cavs.stream.media import MediaSource, Rate, lead_ns
+from cavs.stream.items import AudioBlock, StampGrade, VideoFrame
+from cavs.stream.media import MediaSource, lead_ns
 from cavs.stream.media_open import place_of
-from cavs.stream.source import EndOfSource
 from tests.stream.clips import Clip, brightness, write_clip
-
-RATE_HZ = 16_000
-OPENED_NS = 1_000_000 * NS_PER_S
-
-
-@dataclass
-class Played:
-    """Everything a source gave, and when."""
-
-    frames: list[VideoFrame] = field(default_factory=list)
-    blocks: list[AudioBlock] = field(default_factory=list)
-    events: list[SourceEvent] = field(default_factory=list)
-    given_ns: list[tuple[int, VideoFrame | AudioBlock]] = field(default_factory=list)
-    counters: Counters = field(default_factory=Counters)
-
-    def sound(self) -> npt.NDArray[np.float32]:
-        """The sound by number, zeros where none was given."""
-        line = np.zeros(self.blocks[-1].end, np.float32)
-        for block in self.blocks:
-            line[block.first : block.end] = block.samples
-        return line
-
-    def jumps(self) -> list[int]:
-        return [after.first - before.end for before, after in itertools.pairwise(self.blocks) if after.first != before.end]
-
-
-def play(path: Path | str, rate: Rate = "fast", loops: int | None = 1, clock: ManualClock | None = None) -> Played:
-    clock = clock or ManualClock(OPENED_NS)
-    source = MediaSource(str(path), rate_hz=RATE_HZ, clock=clock, rate=rate, loops=loops)
-    played = Played(counters=source.counters)
-    source.open()
-    try:
-        while True:
-            for item in source.step():
-                if isinstance(item, SourceEvent):
-                    played.events.append(item)
-                    continue
-                played.given_ns.append((clock.now_ns(), item))
-                (played.frames if isinstance(item, VideoFrame) else played.blocks).append(item)  # type: ignore[arg-type]
-    except EndOfSource:
-        return played
-    finally:
-        source.close()
+from tests.stream.playing import OPENED_NS, RATE_HZ, play, rest_of
 
 
 def test_fast_gives_every_frame_with_its_time_from_zero(tmp_path: Path) -> None:
@@ -156,85 +109,6 @@ def test_sound_runs_ahead_of_the_picture_when_fast(tmp_path: Path) -> None:
             assert covered_ns >= min(item.t_ns + 400 * NS_PER_MS, 29 * NS_PER_S // 10)
 
 
-def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
-    times = [0.0, 0.1, 0.15, 0.4, 1.0, 1.02, 1.9]
-    played = play(write_clip(tmp_path / "vfr.mkv", Clip(seconds=2, frame_times=times, sound_codec="flac")))
-    assert [f.t_ns / NS_PER_S for f in played.frames] == pytest.approx(times, abs=0.002)
-    assert [f.index for f in played.frames] == list(range(len(times)))
-
-
-def test_a_missing_sound_track_is_said_once_and_the_picture_goes_on(tmp_path: Path) -> None:
-    played = play(write_clip(tmp_path / "mute.mp4", Clip(sound=None)))
-    assert len(played.frames) == 30
-    assert [event.kind for event in played.events] == ["no_sound"]
-    assert "mute.mp4: no sound track" in played.events[0].text
-
-
-def test_a_sound_track_that_starts_late_is_numbered_from_where_it_starts(tmp_path: Path) -> None:
-    clip = Clip(seconds=3, sound_start=1.5, sound_codec="flac")
-    for rate in ("fast", "realtime"):
-        played = play(write_clip(tmp_path / "late.mkv", clip), rate)
-        assert played.blocks[0].first == pytest.approx(1.5 * RATE_HZ, abs=20)
-        assert len(played.frames) == 90
-        assert np.abs(played.sound()[: int(1.4 * RATE_HZ)]).max() == 0
-
-
-def test_a_sound_track_that_ends_early_does_not_hold_the_picture_up(tmp_path: Path) -> None:
-    played = play(write_clip(tmp_path / "short.mkv", Clip(seconds=20, fps=5, sound_end=1.0, sound_codec="flac")))
-    assert len(played.frames) == 100
-    assert played.blocks[-1].end == pytest.approx(RATE_HZ, abs=0.05 * RATE_HZ)
-
-
-def test_a_hole_in_the_sound_makes_the_numbers_jump(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "hole.mkv", Clip(seconds=2, sound_codec="flac"))
-    holed = tmp_path / "holed.mkv"
-    _remux_without_sound_between(path, holed, 0.8, 1.3)
-    played = play(holed)
-    assert played.jumps() == pytest.approx([0.5 * RATE_HZ], abs=0.05 * RATE_HZ)
-    for block in played.blocks:
-        assert block.t_ns == pytest.approx(block.first * NS_PER_S / RATE_HZ, abs=2 * NS_PER_MS)
-
-
-@pytest.mark.parametrize("turn", [90, 180, 270])
-def test_a_turned_video_is_given_upright(tmp_path: Path, turn: int) -> None:
-    lying = np.full((48, 64, 3), 10, np.uint8)
-    lying[:24, :32] = 240  # the bright corner: top left before the turn
-    frame = play(write_clip(tmp_path / "turned.mp4", Clip(picture=lambda t: lying, turn=turn))).frames[0]
-    upright = np.rot90(lying, turn // 90)
-    assert frame.pixels.shape == upright.shape
-    assert np.abs(frame.pixels.astype(int) - upright).mean() < 12
-
-
-def test_odd_sizes_are_kept(tmp_path: Path) -> None:
-    frame = play(write_clip(tmp_path / "odd.avi", Clip(width=63, height=47, codec="ffv1", sound_codec="pcm_s16le"))).frames[0]
-    assert frame.pixels.shape == (47, 63, 3)
-
-
-def test_a_truncated_file_plays_what_is_there_then_warns_and_ends(tmp_path: Path) -> None:
-    whole = write_clip(tmp_path / "whole.mkv", Clip(seconds=6, sound_codec="flac"))
-    torn = tmp_path / "torn.mkv"
-    torn.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    played = play(torn)
-    assert 60 < len(played.frames) < 120
-    assert [event.kind for event in played.events] == ["warning"]
-    assert "torn.mkv: ends after" in played.events[0].text
-    assert "of 6.0 s" in played.events[0].text
-
-
-def test_damaged_packets_are_skipped_and_counted(tmp_path: Path) -> None:
-    whole = write_clip(tmp_path / "whole.avi", Clip(seconds=4, codec="mjpeg", sound_codec="pcm_s16le"))
-    data = bytearray(whole.read_bytes())
-    noise = np.random.default_rng(1)
-    for start in range(len(data) // 4, len(data) // 2, 2500):
-        data[start : start + 1200] = noise.integers(0, 255, 1200, np.uint8).tobytes()
-    damaged = tmp_path / "damaged.avi"
-    damaged.write_bytes(data)
-    played = play(damaged)
-    assert played.counters["frames_corrupt"] + played.counters["packets_unreadable"] > 0
-    assert 60 <= len(played.frames) < 120
-    assert played.frames[-1].t_ns > 3 * NS_PER_S
-
-
 def test_ten_hours_open_at_once_and_need_little_memory(tmp_path: Path) -> None:
     times = [float(t) for t in range(0, 36_000, 20)]
     clip = Clip(seconds=36_000, frame_times=times, sound=None, width=16, height=16)
@@ -245,7 +119,7 @@ def test_ten_hours_open_at_once_and_need_little_memory(tmp_path: Path) -> None:
         source.open()
         first = source.step()
         before, _ = tracemalloc.get_traced_memory()
-        frames = sum(1 for item in itertools.chain(first, _rest_of(source)) if isinstance(item, VideoFrame))
+        frames = sum(1 for item in itertools.chain(first, rest_of(source)) if isinstance(item, VideoFrame))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -319,7 +193,7 @@ def test_after_its_end_it_can_be_played_again_from_the_start(tmp_path: Path) -> 
     counts = []
     for _ in range(2):
         source.open()
-        counts.append(sum(isinstance(item, VideoFrame) for item in _rest_of(source)))
+        counts.append(sum(isinstance(item, VideoFrame) for item in rest_of(source)))
     assert counts == [30, 30]
 
 
@@ -332,29 +206,6 @@ def test_a_file_is_fast_and_a_url_is_live_by_default(tmp_path: Path) -> None:
 def test_a_name_never_shows_a_password() -> None:
     source = MediaSource("rtsp://user:secret@camera:554/1", rate_hz=RATE_HZ, clock=ManualClock())
     assert source.name == "network:rtsp://camera:554/1"
-
-
-def _rest_of(source: MediaSource) -> Iterator[Item]:
-    try:
-        while True:
-            yield from source.step()
-    except EndOfSource:
-        return
-
-
-def _remux_without_sound_between(path: Path, out: Path, start_s: float, end_s: float) -> None:
-    import av
-
-    with av.open(str(path)) as source, av.open(str(out), "w") as target:
-        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
-        for packet in source.demux():
-            if packet.pts is None or packet.time_base is None:
-                continue
-            time = float(packet.pts * packet.time_base)
-            if packet.stream.type == "audio" and start_s <= time < end_s:
-                continue
-            packet.stream = streams[packet.stream.index]
-            target.mux(packet)
 
 
 @pytest.mark.parametrize(
