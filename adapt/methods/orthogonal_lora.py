@@ -13,15 +13,18 @@ from torch import Tensor
 
 from cavs.adapt.methods.anchored import Tensors, tensors
 from cavs.adapt.methods.fine_tuning import FineTuning
-from cavs.adapt.methods.lra import fold_and_renew
+from cavs.adapt.methods.lra import fold_and_renew, pairs_and_classifier
 from cavs.adapt.methods.method import Segmenter, State, Step, TaskContext, Terms
 from cavs.adapt.model.lora import adapted_layers
 
 
 @dataclass(frozen=True, slots=True)
 class OrthogonalLoraOptions:
+    """learns: after the first task only the `pairs` and the classifier, as in the papers, or `all`."""
+
     overlap: float = 0.5
     mode: Literal["soft", "hard"] = "soft"
+    learns: Literal["pairs", "all"] = "pairs"
 
 
 def outside_span(rows: Tensor, span: Tensor) -> Tensor:
@@ -44,6 +47,8 @@ class OrthogonalLora(FineTuning):
     @torch.no_grad()
     def begin_task(self, context: TaskContext) -> None:
         super().begin_task(context)
+        if context.task.index and self.options.learns == "pairs":
+            pairs_and_classifier(context.segmenter)
         if self.options.mode == "hard":
             for name, layer in adapted_layers(context.segmenter).items():
                 if name in self.earlier and layer.lora_down is not None:

@@ -45,6 +45,20 @@ def test_a_hard_pair_is_orthogonal_to_earlier_ones_and_only_its_b_learns() -> No
     assert layer.lora_up.requires_grad
 
 
+def test_after_the_first_task_only_pairs_and_classifier_learn_unless_told_otherwise() -> None:
+    def learning(options: OrthogonalLoraOptions) -> set[str]:
+        segmenter, method = wide(), OrthogonalLora(options)
+        learn(method, context(segmenter, FIRST, [some_rows()]))
+        assert segmenter.mix.weight.requires_grad
+        method.begin_task(context(segmenter, SECOND))
+        return {name for name, parameter in segmenter.named_parameters() if parameter.requires_grad}
+
+    pairs = learning(OrthogonalLoraOptions())
+    assert {"mix.lora_down", "mix.lora_up", "classifier.heads.0.bias", "classifier.heads.2.weight"} <= pairs
+    assert "mix.weight" not in pairs
+    assert "mix.weight" in learning(OrthogonalLoraOptions(learns="all"))
+
+
 def test_a_soft_pair_pays_for_its_overlap() -> None:
     segmenter, method = wide(), OrthogonalLora(OrthogonalLoraOptions(overlap=2.0))
     learn(method, context(segmenter, FIRST, [some_rows()]))
