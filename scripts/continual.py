@@ -4,7 +4,7 @@
     scripts/continual.py data    --ingredients DIR --out DIR       mixed.* for CI-like, paired.* for CIM-like
     scripts/continual.py network --ingredients DIR --visual-weights FILE --audio-weights FILE --out DIR
     scripts/continual.py GROUP ... --out DIR                       table, entangled, ablation
-    scripts/continual.py tables  --out DIR
+    scripts/continual.py tables  --out DIR                         records to docs/continual, tables to docs/continual.md
 
 `network` is a small form of the shipped network, trained by `cavs-adapt train` on the classes of the first task alone: no
 picture and no sound of a later class is in its ingredients (of the generated set, `procedural`, later classes lie about
@@ -165,11 +165,15 @@ def ablation(args: argparse.Namespace) -> None:
 
 
 def tables(args: argparse.Namespace) -> None:
-    """The records of all runs in one file, and their tables."""
+    """The records of all runs beside the page, those with another recipe in files of their own; and the page's tables."""
+    import continual_tables
+
     from cavs.adapt.bench.report import collect
 
-    collect(args.out / "runs", args.out / "continual.runs.jsonl")
-    call("bench", "report", str(args.out / "continual.runs.jsonl"))
+    for folder in sorted(one for one in (args.out / "runs").iterdir() if any(one.rglob("run.json"))):
+        name = "continual" if folder.name == "main" else folder.name
+        collect(folder, continual_tables.RECORDS / f"{name}.runs.jsonl")
+    continual_tables.PAGE.write_text(continual_tables.fill(continual_tables.PAGE.read_text()))
 
 
 def call(*words: str) -> None:

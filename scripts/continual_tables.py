@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Writes the tables of docs/continual.md from the records in docs/continual/*.runs.jsonl; --check only compares.
+
+A table stands between `<!-- table NAME -->` and `<!-- end NAME -->`. Records are what `scripts/continual.py tables` collected;
+those in `continual.runs.jsonl` have the recipe of the page, a file of another name says what differs.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+
+from cavs.adapt.bench.report import COLLECTED, RunRecord, read_runs
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "continual.md"
+RECORDS = ROOT / "docs" / "continual"
+MIXED, PAIRED = "ci-6-3-overlapped", "cim-6-3-overlapped"
+DATASET, AVSS = "class_miou_dataset", "class_miou_avss"
+OURS = ("cavs", "lra")
+"""Their variants make the table of ablations."""
+BASELINE = "mib"
+Runs = Mapping[str, Sequence[RunRecord]]
+"""By label, in the order of seeds."""
+
+
+def load(protocol: str, files: Iterable[Path]) -> Runs:
+    """Records of a protocol, best final score first."""
+    found: dict[str, list[RunRecord]] = {}
+    for file in files:
+        differs = file.name.removesuffix(COLLECTED[1:])
+        for run in read_runs(file):
+            if run.protocol == protocol:
+                label = run.label if differs == "continual" else f"{run.label}, {differs}"
+                found.setdefault(label, []).append(run)
+    by_seed = {label: sorted(runs, key=lambda run: run.seed) for label, runs in found.items()}
+    return dict(sorted(by_seed.items(), key=lambda item: (-mean(finals(item[1])), item[0])))
+
+
+def finals(runs: Sequence[RunRecord], measure: str = DATASET) -> list[float]:
+    return [run.matrix(measure).final for run in runs]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and sample deviation; the one value."""
+    if not values:
+        return ""
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def is_ours_changed(runs: Sequence[RunRecord]) -> bool:
+    return runs[0].method in OURS and bool(runs[0].options)
+
+
+def scores(protocol: str) -> str:
+    """Every method with the page's recipe."""
+    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
+    return score_table({label: runs for label, runs in known.items() if not is_ours_changed(runs)}, known)
+
+
+def ablation(protocol: str) -> str:
+    """Ours, as they are and changed, with the page's recipe and with others; and whatever else has another recipe."""
+    files = sorted(RECORDS.glob(COLLECTED))
+    known = load(protocol, files)
+    shown = {label: runs for label, runs in known.items() if runs[0].method in OURS or label != runs[0].label}
+    return score_table(shown, known)
+
+
+def score_table(shown: Runs, known: Runs) -> str:
+    """known: holds the runs that all are compared with, seed by seed."""
+    base = {run.seed: run.matrix(DATASET).final for run in known.get(BASELINE, ())}
+    tasks = next(iter(shown.values()))[0].tasks
+    head = ["method", "final", f"less {BASELINE}", *(f"{task[0]} ..." for task in tasks), "forgetting"]
+    head += ["final, avss", "average incremental", "clips kept", "seeds"]
+    rows = []
+    for label, runs in shown.items():
+        matrices = [run.matrix(DATASET) for run in runs]
+        rows.append(
+            [
+                label,
+                spread([matrix.final for matrix in matrices]),
+                spread([run.matrix(DATASET).final - base[run.seed] for run in runs if run.seed in base]),
+                *(f"{mean(float(matrix.scores[-1, task]) for matrix in matrices):.3f}" for task in range(len(tasks))),
+                spread([matrix.forgetting for matrix in matrices]),
+                spread(finals(runs, AVSS)),
+                spread([matrix.average_incremental for matrix in matrices]),
+                f"{mean(run.memory_clips for run in runs):.0f}",
+                str(len(runs)),
+            ]
+        )
+    return table(head, rows)
+
+
+def pairs(protocol: str) -> str:
+    """Of the pixels of a pair's classes that are marked as either of them at the end, the share marked as the wrong one."""
+    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
+    names = {label: [one_pair_wrong(run) for run in runs] for label, runs in known.items()}
+    every = sorted({pair for of_label in names.values() for of_run in of_label for pair in of_run})
+    head = ["earlier, later class", *known]
+    rows = [
+        [f"{a}, {b}", *(spread(numbers(of_run.get((a, b)) for of_run in names[label])) for label in known)] for a, b in every
+    ]
+    together = ["all pairs", *(spread(numbers(pixels_wrong(run, every) for run in runs)) for runs in known.values())]
+    return table(head, [*rows, together])
+
+
+def numbers(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def matrices(protocol: str) -> str:
+    """Thousands of pixels of the most mistaken pair at the end, truth in rows, a mean over seeds."""
+    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
+    wrong = {
+        pair: [one_pair_wrong(run)[pair] or 0 for runs in known.values() for run in runs] for pair in paired_classes(known)
+    }
+    worst = max(sorted(wrong), key=lambda pair: mean(wrong[pair]))
+    head = ["truth", *(f"{label}: {said}" for label in known for said in ("background", *worst, "others"))]
+    rows = []
+    for truth in worst:
+        cells = []
+        for runs in known.values():
+            lines = np.mean([line_of(run, truth, worst) for run in runs], axis=0)
+            cells += [f"{pixels / 1000:.1f}" for pixels in lines]
+        rows.append([truth, *cells])
+    return table(head, rows)
+
+
+def paired_classes(known: Runs) -> list[tuple[str, str]]:
+    from continual import PAIRS
+
+    classes = {name for runs in known.values() for task in runs[0].tasks for name in task}
+    return [pair for pair in PAIRS if set(pair) <= classes]
+
+
+def place(run: RunRecord, name: str) -> int:
+    """Its row in a confusion matrix."""
+    return 1 + [one for task in run.tasks for one in task].index(name)
+
+
+def line_of(run: RunRecord, truth: str, pair: tuple[str, str]) -> list[float]:
+    line = np.array(run.confusions[-1][place(run, truth)], float)
+    named = [line[0], *(line[place(run, name)] for name in pair)]
+    return [*named, line.sum() - sum(named)]
+
+
+def one_pair_wrong(run: RunRecord) -> dict[tuple[str, str], float | None]:
+    return {pair: pixels_wrong(run, [pair]) for pair in paired_classes({"": [run]})}
+
+
+def pixels_wrong(run: RunRecord, of_pairs: Iterable[tuple[str, str]]) -> float | None:
+    """None where no pixel is marked as one of a pair."""
+    wrong = right = 0.0
+    for a, b in of_pairs:
+        one, other = line_of(run, a, (a, b)), line_of(run, b, (a, b))
+        wrong += one[2] + other[1]
+        right += one[1] + other[2]
+    return wrong / (wrong + right) if wrong + right else None
+
+
+TABLES: dict[str, Callable[[str], str]] = {"scores": scores, "ablation": ablation, "pairs": pairs, "matrices": matrices}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines)
+
+
+def fill(page: str) -> str:
+    """The page with every table made anew. A table is called `KIND PROTOCOL`."""
+
+    def written(found: re.Match[str]) -> str:
+        kind, _, protocol = found["name"].partition(" ")
+        if kind not in TABLES:
+            raise SystemExit(f"continual_tables: table {found['name']!r}; known kinds: {', '.join(TABLES)}")
+        return f"<!-- table {found['name']} -->\n{TABLES[kind](protocol)}\n<!-- end {found['name']} -->"
+
+    return re.sub(r"<!-- table (?P<name>[\w -]+?) -->.*?<!-- end (?P=name) -->", written, page, flags=re.DOTALL)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the page is not up to date")
+    check = parser.parse_args().check
+    text = PAGE.read_text()
+    filled = fill(text)
+    if filled != text and not check:
+        PAGE.write_text(filled)
+    if filled != text and check:
+        print("continual_tables: not up to date with docs/continual; run scripts/continual_tables.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
