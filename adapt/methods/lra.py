@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -132,7 +133,7 @@ class Lra(Anchored):
         measured = sensitivity(context, weights, task_loss, self.options.power, self.options.frames)
         for name, weight in weights.items():
             weight.requires_grad_(learned[name])
-        fold_and_renew(context.segmenter)
+        fold_and_renew(context.segmenter, context.rng)
         self.anchor = {name: torch.zeros_like(weight).flatten(1) for name, weight in weights.items()}
         return {name: value.flatten(1) for name, value in measured.items()}
 
@@ -143,11 +144,11 @@ def pairs_and_classifier(segmenter: Segmenter) -> None:
         parameter.requires_grad_(name.endswith((DOWN, UP)) or name.startswith("classifier."))
 
 
-def fold_and_renew(segmenter: Segmenter) -> None:
-    """Adds every B A to its weight; fresh pairs, which change nothing, take their place."""
+def fold_and_renew(segmenter: Segmenter, rng: np.random.Generator) -> None:
+    """Adds every B A to its weight; fresh pairs, which change nothing, take their place, other ones in every task."""
     rank = pair_rank(segmenter)
     fold_lora(segmenter)
-    attach_lora(segmenter, rank)
+    attach_lora(segmenter, rank, int(rng.integers(2**31)))
 
 
 def pair_rank(segmenter: Segmenter) -> int:

@@ -77,7 +77,7 @@ class OrthogonalLora(FineTuning):
             if layer.lora_down is not None:
                 rows = layer.lora_down.detach().clone()
                 self.earlier[name] = torch.cat([self.earlier[name], rows]) if name in self.earlier else rows
-        fold_and_renew(context.segmenter)
+        fold_and_renew(context.segmenter, context.rng)
 
     def state(self) -> State:
         return {"earlier": dict(self.earlier)}

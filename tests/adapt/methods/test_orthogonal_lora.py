@@ -1,5 +1,8 @@
 """Pairs of successive tasks do not overlap."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 
 from cavs.adapt.methods.method import Step, Task
@@ -43,6 +46,20 @@ def test_a_hard_pair_is_orthogonal_to_earlier_ones_and_only_its_b_learns() -> No
     assert not layer.lora_down.requires_grad
     assert layer.lora_up is not None
     assert layer.lora_up.requires_grad
+
+
+def test_a_hard_pair_of_the_third_task_has_room_of_its_own() -> None:
+    segmenter, method = wide(), OrthogonalLora(OrthogonalLoraOptions(mode="hard"))
+    for index in range(3):
+        task = Task(index, index, 1)
+        where = context(segmenter, task, [some_rows(labels=(0, 1 + index), seed=index, outputs=2 + index)])
+        learn(method, replace(where, rng=np.random.default_rng(index)))
+    method.begin_task(context(segmenter, Task(3, 3, 1)))
+    down = segmenter.mix.lora_down
+    assert down is not None
+    assert method.earlier["mix"].shape == (3, 6)
+    torch.testing.assert_close(method.earlier["mix"] @ down.T, torch.zeros(3, 1), atol=1e-5, rtol=0)
+    assert down.norm() > 0.1
 
 
 def test_after_the_first_task_only_pairs_and_classifier_learn_unless_told_otherwise() -> None:
