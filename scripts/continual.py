@@ -60,10 +60,9 @@ TABLE: tuple[tuple[str, Options], ...] = (  # what matters most comes first
     ("rw", {}), ("o-lora", {}), ("inf-lora", {}), ("av-cil", KEPT), ("cross-sdc", KEPT), ("ssul-m", KEPT), ("ewf-plop", {}),
     ("mas", {}), ("lra-delta", {}), ("cmr-reference", {}),
 )  # fmt: skip
-ENTANGLED: tuple[tuple[str, Options], ...] = (
-    ("fine-tuning", {}), ("joint", {}), ("cavs", {}), ("cavs", {"extra": 0}), ("cmr", {}), ("cmr", {"extra": 0}),
-    ("er", KEPT), ("der++", KEPT), ("av-cil", KEPT), ("cross-sdc", KEPT), ("ssul-m", KEPT), ("mib", {}), ("plop", {}),
-    ("lra", {}),
+ENTANGLED: tuple[tuple[str, Options], ...] = (  # with and without CSR first
+    ("cavs", {}), ("cavs", {"extra": 0}), ("fine-tuning", {}), ("joint", {}), ("mib", {}), ("cmr", {}), ("cmr", {"extra": 0}),
+    ("er", KEPT), ("der++", KEPT), ("av-cil", KEPT), ("cross-sdc", KEPT), ("ssul-m", KEPT), ("plop", {}), ("lra", {}),
 )  # fmt: skip
 ABLATION: tuple[tuple[str, Options], ...] = (
     ("cavs", {"criterion": "random"}), ("cavs", {"extra": 0}), ("cavs", {"strength": 0}),
