@@ -95,6 +95,21 @@ def score_table(shown: Runs, known: Runs) -> str:
     return table(head, rows)
 
 
+def marks(protocol: str) -> str:
+    """What is marked at the end, as shares of the pixels where some class sounds."""
+    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
+    head = ["method", "right class", "another class", "as background", "background marked"]
+    return table(head, [[label, *map(spread, zip(*map(shares_marked, runs), strict=True))] for label, runs in known.items()])
+
+
+def shares_marked(run: RunRecord) -> tuple[float, float, float, float]:
+    confusion = np.array(run.confusions[-1], float)
+    sounding, marked = confusion[1:].sum(), confusion[1:, 1:]
+    right, some, too_much = np.trace(marked), marked.sum(), confusion[0, 1:].sum()
+    shares = np.array([right, some - right, sounding - some, too_much]) / sounding
+    return shares[0], shares[1], shares[2], shares[3]
+
+
 def pairs(protocol: str) -> str:
     """Of the pixels of a pair's classes that are marked as either of them at the end, the share marked as the wrong one."""
     known = load(protocol, [RECORDS / "continual.runs.jsonl"])
@@ -162,7 +177,9 @@ def pixels_wrong(run: RunRecord, of_pairs: Iterable[tuple[str, str]]) -> float |
     return wrong / (wrong + right) if wrong + right else None
 
 
-TABLES: dict[str, Callable[[str], str]] = {"scores": scores, "ablation": ablation, "pairs": pairs, "matrices": matrices}
+TABLES: dict[str, Callable[[str], str]] = {
+    "scores": scores, "marks": marks, "ablation": ablation, "pairs": pairs, "matrices": matrices,
+}  # fmt: skip
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

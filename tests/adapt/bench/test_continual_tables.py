@@ -51,6 +51,11 @@ def test_a_pair_counts_by_what_is_marked_as_the_wrong_one_of_the_two(script: Mod
     assert script.line_of(run, "drum", ("drum", "guitar")) == [40, 30, 10, 0]
 
 
+def test_marks_are_shares_of_the_pixels_where_something_sounds(script: ModuleType) -> None:
+    run = record("cavs", 0, 0.3, [[90, 5, 5], [40, 30, 10], [14, 2, 4]])
+    assert script.shares_marked(run) == pytest.approx((0.34, 0.12, 0.54, 0.1))
+
+
 def test_methods_are_compared_with_mib_seed_by_seed(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
