@@ -103,7 +103,8 @@ def proposed_exemplars(
 ) -> tuple[list[Exemplar], dict[str, Any]]:
     """Exemplars as the product labels them, the person having drawn a box around each thing, where it is seen last."""
     found: list[Exemplar] = []
-    overlaps, outlines, sounding, windows_in_all = [], [], [], 0
+    overlaps, sounding, windows_in_all = [], [], 0
+    outlines: list[float] = []
     for shown in parts:
         seen = [frame for frame in range(len(shown.windows)) if shown.truth[frame].sum() > SEEN_PX]
         if not seen:
