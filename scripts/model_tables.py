@@ -29,7 +29,7 @@ EMPTY = {
     "stopped": "stopped over 0.65 s ago",
     "silence": "digital silence",
 }
-
+MISTAKEN = 8  # kinds of sound named
 Report = dict[str, Any]
 
 
@@ -136,6 +136,33 @@ def windows(name: str) -> str:
     return table(["sound heard", *(SITUATIONS[key] for key in shown), "no target: mass", "median onset to mask"], rows)
 
 
+def ablation(name: str) -> str:
+    """Runs that differ in one setting: NAME/*.json, each row called as its file is."""
+    shown = [key for key in SITUATIONS if key != "real"]
+    rows = []
+    for file in sorted((SCORES / name).glob("*.json")):
+        found = json.loads(file.read_text())["scenarios"]
+        pairs = [f"{found[key]['binary_iou']:.3f} / {found[key]['class_miou_dataset']:.3f}" for key in shown]
+        masses = [f"{found[key]['mask_mass']:.4f}" for key in ("off_only", "no_target")]
+        rows.append([file.stem.replace("-", " "), *pairs, f"{found['one_silent']['swapped_iou']:.3f}", *masses])
+    head = ["run", *(SITUATIONS[key] for key in shown), "IoU with the silent one", "off-screen only: mass", "no target: mass"]
+    return table(head, rows)
+
+
+def mistaken(name: str) -> str:
+    """What sounded in the windows that were marked most although no target sounded, by the folders of the recordings."""
+    reports = [report["scenarios"]["no_target"] for report in load(name)]
+    whole = sum(report["mask_mass"] * report["frames"] for report in reports)
+    masses: dict[str, list[float]] = {}
+    for report in reports:
+        for one in report["worst"]:
+            kinds = {Path(source).parent.name for source in one["sources"] if "audio" in Path(source).parts}
+            masses.setdefault(", ".join(sorted(kinds)), []).append(one["mask_mass"])
+    most = sorted(masses.items(), key=lambda kind: -sum(kind[1]))[:MISTAKEN]
+    rows = [[kind, str(len(found)), f"{sum(found) / whole:.0%}"] for kind, found in most]
+    return table(["what sounds", "windows", "share of all that is marked"], rows)
+
+
 def hops(name: str) -> str:
     """Latency of recognition over the time from one window to the next."""
     rows = []
@@ -149,6 +176,7 @@ def hops(name: str) -> str:
 
 TABLES: dict[str, Callable[[str], str]] = {
     "masks": masks, "empty": empties, "classes": by_class, "onset": onset, "windows": windows, "hops": hops,
+    "ablation": ablation, "mistaken": mistaken,
 }  # fmt: skip
 
 
