@@ -145,10 +145,13 @@ def pairs_and_classifier(segmenter: Segmenter) -> None:
 
 
 def fold_and_renew(segmenter: Segmenter, rng: np.random.Generator) -> None:
-    """Adds every B A to its weight; fresh pairs, which change nothing, take their place, other ones in every task."""
-    rank = pair_rank(segmenter)
+    """Adds every B A to its weight; fresh pairs, which change nothing, take their place, other ones in every task.
+
+    Layers without a pair, as in frozen encoders, get none.
+    """
+    rank, carrying = pair_rank(segmenter), adapted_layers(segmenter)
     fold_lora(segmenter)
-    attach_lora(segmenter, rank, int(rng.integers(2**31)))
+    attach_lora(nn.ModuleList(carrying.values()), rank, int(rng.integers(2**31)))
 
 
 def pair_rank(segmenter: Segmenter) -> int:

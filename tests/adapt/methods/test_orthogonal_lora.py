@@ -7,7 +7,7 @@ import torch
 
 from cavs.adapt.methods.method import Step, Task
 from cavs.adapt.methods.orthogonal_lora import OrthogonalLora, OrthogonalLoraOptions, outside_span
-from cavs.adapt.model.lora import Dense
+from cavs.adapt.model.lora import Dense, detach_lora
 from tests.tiny_segmenter import TinySegmenter, context, learn, some_rows, tiny
 
 FIRST, SECOND = Task(0, 0, 1), Task(1, 1, 1)
@@ -60,6 +60,18 @@ def test_a_hard_pair_of_the_third_task_has_room_of_its_own() -> None:
     assert method.earlier["mix"].shape == (3, 6)
     torch.testing.assert_close(method.earlier["mix"] @ down.T, torch.zeros(3, 1), atol=1e-5, rtol=0)
     assert down.norm() > 0.1
+
+
+def test_only_layers_with_a_pair_get_a_fresh_one() -> None:
+    segmenter, method = tiny(), OrthogonalLora()
+    detach_lora(segmenter.hear)
+    names = set(segmenter.state_dict())
+    before = segmenter.mix.lora_down
+    method.end_task(context(segmenter, FIRST))
+    assert set(segmenter.state_dict()) == names
+    assert before is not None
+    assert segmenter.mix.lora_down is not None
+    assert not torch.equal(segmenter.mix.lora_down, before)
 
 
 def test_after_the_first_task_only_pairs_and_classifier_learn_unless_told_otherwise() -> None:
