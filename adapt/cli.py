@@ -27,14 +27,14 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command: 0 when all went well, 1 for what the world did wrong (argparse itself exits with 2)."""
+    """Runs one command: 0 when all went well, 1 for what the world did wrong, 2 for wrong use."""
     args = command_parser().parse_args(argv)
     return run_command("cavs-adapt", lambda: args.run(args), debug=args.debug)
 
 
 def command_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
-    parser = CommandParser(prog="cavs-adapt", description="Makes data, trains, and keeps learning.")
+    parser: argparse.ArgumentParser = CommandParser(prog="cavs-adapt", description="Makes data, trains, and keeps learning.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data = commands.add_parser("data", help="compose and check data", description="Compose and check data.")
