@@ -166,13 +166,14 @@ def ablation(args: argparse.Namespace) -> None:
 def tables(args: argparse.Namespace) -> None:
     """The records of all runs beside the page, those with another recipe in files of their own; and the page's tables."""
     import continual_tables
+    import page_tables
 
     from cavs.adapt.bench.report import collect
 
     for folder in sorted(one for one in (args.out / "runs").iterdir() if any(one.rglob("run.json"))):
         name = "continual" if folder.name == "main" else folder.name
         collect(folder, continual_tables.RECORDS / f"{name}.runs.jsonl")
-    continual_tables.PAGE.write_text(continual_tables.fill(continual_tables.PAGE.read_text()))
+    continual_tables.PAGE.write_text(page_tables.fill(continual_tables.PAGE.read_text(), continual_tables.TABLES))
 
 
 def call(*words: str) -> None:

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 """Writes the tables of docs/continual.md from the records in docs/continual/*.runs.jsonl; --check only compares.
 
-A table stands between `<!-- table NAME -->` and `<!-- end NAME -->`. Records are what `scripts/continual.py tables` collected;
-those in `continual.runs.jsonl` have the recipe of the page, a file of another name says what differs.
+Records are what `scripts/continual.py tables` collected; those in `continual.runs.jsonl` have the recipe
+of the page, a file of another name says what differs.
 """
 
-import argparse
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+import page_tables
+from page_tables import table
 
 from cavs.adapt.bench.report import COLLECTED, RunRecord, read_runs
 
@@ -182,36 +182,5 @@ TABLES: dict[str, Callable[[str], str]] = {
 }  # fmt: skip
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join(lines)
-
-
-def fill(page: str) -> str:
-    """The page with every table made anew. A table is called `KIND PROTOCOL`."""
-
-    def written(found: re.Match[str]) -> str:
-        kind, _, protocol = found["name"].partition(" ")
-        if kind not in TABLES:
-            raise SystemExit(f"continual_tables: table {found['name']!r}; known kinds: {', '.join(TABLES)}")
-        return f"<!-- table {found['name']} -->\n{TABLES[kind](protocol)}\n<!-- end {found['name']} -->"
-
-    return re.sub(r"<!-- table (?P<name>[\w -]+?) -->.*?<!-- end (?P=name) -->", written, page, flags=re.DOTALL)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the page is not up to date")
-    check = parser.parse_args().check
-    text = PAGE.read_text()
-    filled = fill(text)
-    if filled != text and not check:
-        PAGE.write_text(filled)
-    if filled != text and check:
-        print("continual_tables: not up to date with docs/continual; run scripts/continual_tables.py", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(page_tables.main((PAGE,), TABLES, (__doc__ or "").splitlines()[0]))

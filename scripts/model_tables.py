@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Writes the tables of docs/model.md and MODEL_CARD.md from the scores in docs/scores/*.json; --check only compares.
 
-A table stands between `<!-- table NAME -->` and `<!-- end NAME -->`. Scores are what `cavs-adapt evaluate` wrote.
+Scores are what `cavs-adapt evaluate` wrote.
 """
 
-import argparse
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+
+import page_tables
+from page_tables import table
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "docs" / "scores"
@@ -180,40 +181,5 @@ TABLES: dict[str, Callable[[str], str]] = {
 }  # fmt: skip
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join(lines)
-
-
-def fill(page: str) -> str:
-    """The page with every table made anew. A table is called `KIND NAME`, such as `masks shipped`."""
-
-    def written(found: re.Match[str]) -> str:
-        kind, _, name = found["name"].partition(" ")
-        if kind not in TABLES:
-            raise SystemExit(f"model_tables: table {found['name']!r}; known kinds: {', '.join(TABLES)}")
-        return f"<!-- table {found['name']} -->\n{TABLES[kind](name)}\n<!-- end {found['name']} -->"
-
-    return re.sub(r"<!-- table (?P<name>[\w /-]+?) -->.*?<!-- end (?P=name) -->", written, page, flags=re.DOTALL)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a page is not up to date")
-    check = parser.parse_args().check
-    stale = []
-    for page in PAGES:
-        text = page.read_text()
-        filled = fill(text)
-        if filled != text:
-            stale.append(page.name)
-            if not check:
-                page.write_text(filled)
-    if stale and check:
-        print(f"model_tables: {', '.join(stale)} not up to date with docs/scores; run scripts/model_tables.py", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(page_tables.main(PAGES, TABLES, (__doc__ or "").splitlines()[0]))

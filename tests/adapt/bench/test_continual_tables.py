@@ -16,7 +16,8 @@ TASKS = (("drum",), ("guitar",))
 
 
 @pytest.fixture
-def script() -> ModuleType:
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPTS)
     spec = importlib.util.spec_from_file_location("continual_tables", SCRIPTS / "continual_tables.py")
     assert spec is not None
     assert spec.loader is not None
