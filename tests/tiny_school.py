@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.adapt.learn.exemplar import Exemplar
-from cavs.adapt.serve.school import Arrays, Proposed, Recalled
+from cavs.adapt.learn.recalled import Recalled
+from cavs.adapt.serve.school import Arrays, Proposed
 from cavs.runtime import contract
 from cavs.runtime.adapter import Adapter, make_adapter
 from cavs.runtime.bundle import Bundle

@@ -19,7 +19,7 @@ from cavs.adapt.data.ingredients import merge
 from cavs.adapt.data.procedural import CLASSES, OFFSCREEN_CLASS, procedural_ingredients
 from cavs.adapt.data.scene import SceneWish, compose_scene
 from cavs.adapt.data.sound import SoundWish, compose_sound
-from cavs.adapt.learn.exemplar import Exemplar
+from cavs.adapt.learn.exemplar import Exemplar, without_pauses
 from cavs.adapt.learn.features import Looks, listen, look
 from cavs.adapt.learn.material import Mask, at_other_speeds, ingredients_of
 from cavs.adapt.learn.options import LearnOptions
@@ -34,7 +34,9 @@ BESIDE = 0.5
 REMEMBERED = 0.5
 """Of the pictures without anything new, the share that are frames of earlier lessons, where there are any."""
 TAUGHT, TOGETHER, QUIET = 0.55, 0.35, 0.15
-"""Shares of the sounds that let hear what was taught, those among them with something else, and those of nothing known."""
+"""Shares of the sounds that let hear what was taught, those among them with something else, and those of nothing known ..."""
+PAUSED = 0.1
+"""... and those in which what is taught pauses, where a lesson has pauses."""
 
 Rng = np.random.Generator
 Pixels = npt.NDArray[np.uint8]
@@ -87,10 +89,11 @@ class Composer:
         seed: int,
     ) -> None:
         self.network, self.options, self.seed = network, options, seed
-        self.new, self.memory = tuple(new), tuple(memory)
+        (self.new, pauses), (self.memory, more) = without_pauses(new), without_pauses(memory)
+        self.pauses = (*pauses, *more)
         self.taught = tuple(dict.fromkeys(name for one in new for name in one.names))
         drawn = procedural_ingredients("train", per_class=DRAWN, sounds_per_class=DRAWN, places=PLACES, seed=seed)
-        self.ingredients = merge(drawn, *(at_other_speeds(ingredients_of(some, "train")) for some in (new, memory)))
+        self.ingredients = merge(drawn, *(at_other_speeds(ingredients_of(some, "train")) for some in (self.new, self.memory)))
         able = self.ingredients.classes_with_both()
         self.pasted = tuple(name for name in self.taught if name in able)
         here = {name for one in memory for name in one.names} | (set(CLASSES) & set(known))
@@ -129,12 +132,14 @@ class Composer:
         return self._composed(self._others(1 + int(rng.random() < 0.4), rng) or self.pasted[:1], rng)
 
     def sound(self, number: int) -> Sounded:
-        """Sound `number`: of what was taught, alone or with something else; of something else; of nothing that is known."""
+        """Sound `number`: of what was taught, alone or with something else; of something else; of a pause; of nothing known."""
         rng = np.random.default_rng([self.seed, 1, number])
         kind = rng.random()
         if kind < TAUGHT and self.pasted:
             taught = self.pasted[int(rng.integers(len(self.pasted)))]
             names = (taught, *(self._others(1, rng) if rng.random() < TOGETHER else ()))
+        elif self.pauses and 1 - QUIET - PAUSED < kind < 1 - QUIET:
+            return Sounded(_louder(self.pauses[int(rng.integers(len(self.pauses)))].sound, rng), ())
         else:
             names = () if kind > 1 - QUIET else self._others(1 + int(rng.random() < TOGETHER), rng)
         samples, wish = self.network.config.sound_samples, SoundWish(off_target=(OFFSCREEN_CLASS,))
@@ -148,8 +153,7 @@ class Composer:
             marks = tuple((name, np.ascontiguousarray(mask[:, ::-1])) for name, mask in marks)
         strength = float(rng.uniform(0, self.options.strongest))
         frame = finish(apply_tone(frame, draw_tone(rng, 0.5 * strength)), rng, strength)
-        loudness = np.float32(10 ** (rng.uniform(-10, 6) / 20))
-        return Picture(frame, marks, Sounded(np.clip(one.sound * loudness, -1, 1).astype(np.float32), one.names))
+        return Picture(frame, marks, Sounded(_louder(one.sound, rng), one.names))
 
     def _composed(self, classes: tuple[str, ...], rng: Rng) -> Picture:
         config = self.network.config
@@ -172,6 +176,12 @@ class Composer:
                     mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
                 )
         return np.clip(shares, 0, 1).astype(np.float16)
+
+
+def _louder(sound: Samples, rng: Rng) -> Samples:
+    """Or quieter."""
+    loudness = np.float32(10 ** (rng.uniform(-10, 6) / 20))
+    return np.clip(sound * loudness, -1, 1).astype(np.float32)
 
 
 def join(parts: Sequence[Pool]) -> Pool:

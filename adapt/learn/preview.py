@@ -54,9 +54,9 @@ def contact_sheet(proposal: Proposal, windows: Windows) -> Pixels:
         picture = outlined(windows.frames[line.frame], proposal.masks[line.frame])
         sheet[top : top + height, left : left + width] = picture
         seconds = (int(windows.t_ns[line.frame]) - int(windows.t_ns[0])) / NS_PER_S
-        text = f"{seconds:.1f} s  {line.score:.2f}" if line.kept else f"{seconds:.1f} s  {line.reason}"
+        text = f"{seconds:.1f} s  {line.reason or format(line.score, '.2f')}"
         at = (left + 4, top + height + CAPTION_PX - 7)
-        cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, WHITE if line.kept else GREY, 1, cv2.LINE_AA)
+        cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, GREY if line.reason else WHITE, 1, cv2.LINE_AA)
     return sheet
 
 

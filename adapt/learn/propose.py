@@ -16,7 +16,7 @@ from cavs.adapt.learn.follow import follow
 from cavs.adapt.learn.from_bundle import put_adapter
 from cavs.adapt.learn.material import SMALLEST_PX, UNKNOWN, Mask
 from cavs.adapt.learn.outline import Floats, box_prior, outline, point_prior, whole
-from cavs.adapt.learn.sounding import Sounding, active_frames, sounding_of, to_frame
+from cavs.adapt.learn.sounding import Frames, Sounding, sounding_frames, sounding_of, to_frame
 from cavs.adapt.model.network import Network
 from cavs.runtime.adapter import Adapter
 from cavs.runtime.errors import LessonRejected
@@ -27,6 +27,8 @@ VISITED = 48
 """Windows that are looked at, spread over the lesson: neighbours at 15 frames a second teach the same."""
 KEPT = 24
 """Windows that are kept at most."""
+PAUSES = 8
+"""Windows that are kept at most in which what is taught has fallen silent: their sound is learned as that of nothing."""
 FEWEST = 3
 """Fewer windows than this teach nothing."""
 VOICE_NEAR, VOICE_APART = 0.35, 0.2
@@ -34,12 +36,15 @@ VOICE_NEAR, VOICE_APART = 0.35, 0.2
 MUTED_SHARE = 0.6
 """A window whose mask without sound overlaps the one with it by more than this is marked for what it shows."""
 
-Reason = Literal["silent", "not seen", "disagree", "sight alone", "not looked at"]
+Reason = Literal["silent", "unsure", "not seen", "disagree", "sight alone"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
-    """exemplars: of the windows that are kept, oldest first. masks: bool (F, H, W), empty where a window is not kept."""
+    """exemplars: of the windows that are kept, oldest first; without a mark where what is taught pauses.
+
+    masks: bool (F, H, W), empty where a window is not kept, or is a pause.
+    """
 
     exemplars: tuple[Exemplar, ...]
     masks: npt.NDArray[np.bool_]
@@ -61,7 +66,7 @@ def propose(  # noqa: PLR0917  a lesson, and the model that it is given to
     """
     put_adapter(network, adapter)
     _check(network, request, windows, mask)
-    active = active_frames(windows)
+    active, paused = sounding_frames(windows)
     sounds = request.kind != "correct" or request.sounding
     if sounds and not active.any():
         raise LessonRejected(
@@ -74,7 +79,8 @@ def propose(  # noqa: PLR0917  a lesson, and the model that it is given to
     above = float(network.thresholds[0])
     hinted = mask is not None or request.hint != type(request.hint)()
     masks = _masks(request, windows, visited, said, active[visited] if sounds else None, above, mask)
-    verdicts = _judge(masks, said, active[visited] if sounds else np.ones(len(visited), bool), above, hinted)
+    everything = np.ones(len(visited), bool)
+    verdicts = _judge(masks, said, (active[visited], paused[visited]) if sounds else (everything, ~everything), above, hinted)
     return _proposal(request, windows, visited, masks, verdicts, form)
 
 
@@ -184,17 +190,19 @@ def _near_voice(voice: Floats, shape: tuple[int, int]) -> Floats | None:
 
 
 def _judge(
-    masks: list[Mask], said: Sounding, active: npt.NDArray[np.bool_], above: float, hinted: bool
+    masks: list[Mask], said: Sounding, when: tuple[Frames, Frames], above: float, hinted: bool
 ) -> list[tuple[Reason | None, float]]:
-    """Why each visited window is dropped, or None; and how well sound and sight agree."""
-    return [_verdict(mask, said.sounding[n], said.muted[n], bool(active[n]), above, hinted) for n, mask in enumerate(masks)]
+    """Why each visited window is dropped, or None; and how well sound and sight agree. when: it sounds, it pauses."""
+    verdicts: list[tuple[Reason | None, float]] = []
+    for n, (mask, active, paused) in enumerate(zip(masks, *when, strict=True)):
+        if active:
+            verdicts.append(_verdict(mask, said.sounding[n], said.muted[n], above, hinted))
+        else:
+            verdicts.append(("silent" if paused else "unsure", 0.0))
+    return verdicts
 
 
-def _verdict(  # noqa: PLR0917
-    mask: Mask, sounding: Floats, muted: Floats, active: bool, above: float, hinted: bool
-) -> tuple[Reason | None, float]:
-    if not active:
-        return "silent", 0.0
+def _verdict(mask: Mask, sounding: Floats, muted: Floats, above: float, hinted: bool) -> tuple[Reason | None, float]:
     area = int(np.count_nonzero(mask))
     if area < SMALLEST_PX:
         return "not seen", 0.0
@@ -228,16 +236,17 @@ def _proposal(  # noqa: PLR0917
             f"only {len(able)} of {len(verdicts)} windows can be learned from ({why}); show the thing alone while it sounds, "
             "or give a box around it"
         )
-    kept = {able[n] for n in np.unique(np.linspace(0, len(able) - 1, min(KEPT, len(able))).round().astype(int)).tolist()}
+    kept = set(_spread(able, KEPT))
+    pauses = set(_spread([n for n, (reason, _) in enumerate(verdicts) if reason == "silent"], PAUSES))
     labels = np.zeros((len(windows), *windows.frames.shape[1:3]), bool)
     lines = [WindowVerdict(frame=frame, kept=False, reason="not looked at") for frame in range(len(windows))]
     for n, frame in enumerate(visited.tolist()):
         reason, score = verdicts[n]
         left_out = "" if n in kept else "enough"
-        lines[frame] = WindowVerdict(frame=frame, kept=n in kept, reason=reason or left_out, score=score)
+        lines[frame] = WindowVerdict(frame=frame, kept=n in kept or n in pauses, reason=reason or left_out, score=score)
         if n in kept:
             labels[frame] = masks[n]
-    note = f"{len(kept)} of {len(windows)} windows of {_seconds(windows):.0f} s"
+    note = f"{len(kept)} of {len(windows)} windows of {_seconds(windows):.0f} s" + f", {len(pauses)} pauses" * bool(pauses)
     record = ProposalRecord(name=request.name, windows=tuple(lines), note=note)
     return Proposal(exemplars_of(request, windows, record, labels, form), labels, record)
 
@@ -245,12 +254,12 @@ def _proposal(  # noqa: PLR0917
 def exemplars_of(
     request: LessonRequest, windows: Windows, record: ProposalRecord, masks: npt.NDArray[np.bool_], form: tuple[int, int]
 ) -> tuple[Exemplar, ...]:
-    """The windows that are kept. masks: bool (F, H, W). form: samples of a window of sound, and of its look-ahead."""
+    """The windows that are kept. masks: bool (F, H, W), empty in a pause. form: samples of a window, and of its look-ahead."""
     return tuple(
         Exemplar(
             frame=windows.frames[line.frame],
             sound=windows.sound_of(line.frame, *form),
-            marks=((request.name or UNKNOWN, masks[line.frame]),) if request.sounding else (),
+            marks=((request.name or UNKNOWN, masks[line.frame]),) if request.sounding and masks[line.frame].any() else (),
             source=request.id,
             wall_ns=request.asked_wall_ns,
             score=line.score,
@@ -258,6 +267,11 @@ def exemplars_of(
         for line in record.windows
         if line.kept and line.frame < len(windows)
     )
+
+
+def _spread(several: list[int], most: int) -> list[int]:
+    """At most so many of them, evenly."""
+    return [several[n] for n in np.unique(np.linspace(0, len(several) - 1, min(most, len(several))).round().astype(int))]
 
 
 def _seconds(windows: Windows) -> float:

@@ -5,11 +5,10 @@ voices are named, so they show what those layers, and the rows, forgot or took f
 them did.
 """
 
-from dataclasses import dataclass
-
 import torch
 
 from cavs.adapt.learn.lesson_loss import presence_of, rows_of
+from cavs.adapt.learn.recalled import Recalled
 from cavs.adapt.learn.rehearsal import FILE, embedded, rehearsal_of
 from cavs.adapt.model.network import Network
 
@@ -18,16 +17,8 @@ SEED = 1
 HEARD_LOGIT = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """Of one class: the share of its pixels that are nearest to its row, and of its sounds in which it is heard."""
-
-    seen: float
-    heard: float
-
-
 @torch.inference_mode()
-def recall_of(network: Network) -> dict[str, Recall]:
+def recall_of(network: Network) -> dict[str, Recalled]:
     """By class, with the network's adapter; nothing for a network of which there are no statistics."""
     kept = rehearsal_of(network, FILE, SEED)
     kept = kept.of(network.class_names) if kept is not None else None
@@ -41,5 +32,5 @@ def recall_of(network: Network) -> dict[str, Recall]:
         row, pixels, sounds = network.class_names.index(name), kept.shows == number, kept.hears[:, number] > 0
         if pixels.any() and sounds.any():
             seen = (logits[pixels].argmax(1) == row).float().mean()
-            found[name] = Recall(float(seen), float(heard[sounds, row].float().mean()))
+            found[name] = Recalled(float(seen), float(heard[sounds, row].float().mean()))
     return found

@@ -23,8 +23,12 @@ SILENCE_DBFS = -55.0
 
 STEADY_DB = 6.0
 """A sound whose loud and quiet blocks are nearer than this has no pauses."""
+SURE_DB = 8.0
+"""Blocks this far below the loudest may be of something else that is heard: neither the thing nor its pause."""
 
 Floats = npt.NDArray[np.float32]
+Blocks = npt.NDArray[np.bool_]
+Frames = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,23 +63,34 @@ def sounding_of(network: Network, frames: npt.NDArray[np.uint8], sounds: Floats)
     return Sounding(*(torch.cat(tensors).float().numpy() for tensors in zip(*parts, strict=True)))
 
 
-def _loud(heard: Recording) -> npt.NDArray[np.bool_]:
-    """Blocks in which what is taught sounds: beside a room's noise the upper half of the range; of a steady sound all."""
+def _loud(heard: Recording) -> tuple[Blocks, Blocks]:
+    """Blocks in which what is taught surely sounds, and those in which it may: in the upper half of the range, in dB, above a
+    room's noise. Of a steady sound both are all.
+    """
     level_db = 20 * np.log10(np.maximum(heard.envelope, 1e-7))
     top, rest = np.percentile(level_db, (95, 10))
-    return np.asarray(level_db > rest + (top - rest) / 2) if top - rest > STEADY_DB else heard.loud
+    if top - rest <= STEADY_DB:
+        return heard.loud, heard.loud
+    may = level_db > rest + (top - rest) / 2
+    return may & (level_db > top - SURE_DB), may
 
 
-def active_frames(windows: Windows) -> npt.NDArray[np.bool_]:
-    """Whether something sounds at each frame, by the rule of docs/architecture.md; all False for a lesson of silence."""
+def sounding_frames(windows: Windows) -> tuple[Frames, Frames]:
+    """(F,), (F,): whether what is taught surely sounds at each frame, and whether it surely pauses; neither between them.
+
+    Sounding is meant as in docs/architecture.md: now, or a moment ago. In a lesson of silence all is a pause.
+    """
+    nothing, always = np.zeros(len(windows), bool), np.ones(len(windows), bool)
     if len(windows.sound) < BLOCK or windows.rate_hz != RATE_HZ:
-        return np.zeros(len(windows), bool)
+        return nothing, always
     heard = Recording("lesson", "lesson", "lesson", windows.sound)
     if heard.envelope.max() < 10 ** (SILENCE_DBFS / 20):
-        return np.zeros(len(windows), bool)
-    loud = _loud(heard)
+        return nothing, always
     ends = ((windows.t_ns - windows.sound_start_ns) * RATE_HZ // (NS_PER_S * BLOCK)).tolist()
-    return np.array([bool(loud[max(0, end - HOLD_BLOCKS) : max(0, end) + 1].any()) for end in ends])
+    sure, may = (
+        np.array([bool(loud[max(0, end - HOLD_BLOCKS) : max(0, end) + 1].any()) for end in ends]) for loud in _loud(heard)
+    )
+    return sure, ~may
 
 
 def to_frame(coarse: Floats, shape: tuple[int, int]) -> Floats:

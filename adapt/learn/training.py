@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.learn.features import fold_norms
-from cavs.adapt.learn.first_rows import first_row, rows_with
+from cavs.adapt.learn.first_rows import NewRows, rows_with
 from cavs.adapt.learn.from_bundle import put_adapter
-from cavs.adapt.learn.lesson_loss import Batch, LessonLoss, Parent, Rows
+from cavs.adapt.learn.lesson_loss import Batch, LessonLoss, Parent
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pairing import Pairing
 from cavs.adapt.learn.pool import Composer, Pool, join
@@ -64,7 +63,7 @@ class LessonTraining:
         fold_norms(self.network)
         put_adapter(self.network, parent)
         self.rows = rows_with(parent, tuple(name for one in (*new, *memory) for name in one.names))
-        self.fresh = [row for name, row in self.rows.items() if (row, name) not in parent.classes]
+        self._new_rows = NewRows(self.network, self.rows, parent)
         known = tuple(name for _, name in parent.classes)
         self.composer = Composer(self.network, new, memory, known, self.options, seed)
         self._print = _fingerprint(parent, new, memory, self.options, seed)
@@ -74,14 +73,13 @@ class LessonTraining:
         self._importance: dict[str, Tensor] = {}
         learning = {f"{name}.weight" for name, _ in self._learning_layers()}
         self._anchor = {name: product.detach() for name, product in products(self.network).items() if name in learning}
-        self._active = sorted(self.rows.values())
-        places = [self._active.index(self.rows[name]) if name in self.rows else -1 for name in self.composer.columns]
-        self._known = Parent(self.network, self._rows(self.network.classes.unit_rows()))
+        places = [self._new_rows.place(name) for name in self.composer.columns]
+        self._known = Parent(self.network, self._new_rows.before())
         self._loss = LessonLoss(self.network, self._known, places, self._new_columns(), self.options)
         rehearsal = rehearsal_of(self.network) if self.options.rehearsed else None
         rehearsal = rehearsal.of([name for name in known if name not in self.composer.taught]) if rehearsal else None
         if rehearsal is not None:
-            self._loss.rehearse(rehearsal, [self._active.index(self.rows[name]) for name in rehearsal.names])
+            self._loss.rehearse(rehearsal, [self._new_rows.place(name) for name in rehearsal.names])
         self._rehearsed = len(rehearsal.voices) if rehearsal is not None else 0
         self._parameters = self._free_parameters()
         self._optimiser = torch.optim.AdamW(
@@ -145,12 +143,12 @@ class LessonTraining:
 
     def adapter(self, bundle: Bundle) -> Adapter:
         """The candidate as it is now: old rows are the parent's, to the last bit."""
-        self._give_rows()
+        self._new_rows.give()
         tensors = adapter_tensors(self.network)
         for name in ("classes.table", "thresholds"):
             mine, theirs = tensors[name], self.parent.tensors[name]
             keep = np.ones(len(mine), bool)
-            keep[self.fresh if name == "classes.table" else []] = False
+            keep[self._new_rows.fresh if name == "classes.table" else []] = False
             tensors[name] = np.where(keep.reshape(-1, *[1] * (mine.ndim - 1)), theirs, mine)
         return make_adapter(
             tensors,
@@ -174,8 +172,7 @@ class LessonTraining:
                 parameter = getattr(module, side)
                 parameter.requires_grad_(True)
                 pairs[f"{layer}.{side}"] = parameter
-        rows = nn.Parameter(torch.zeros(len(self.fresh), self.network.config.embedding_width))
-        return {**pairs, "rows": rows}
+        return {**pairs, "rows": self._new_rows.values}
 
     def _learning_layers(self) -> list[tuple[str, Adaptable]]:
         frozen = self.options.frozen
@@ -197,46 +194,12 @@ class LessonTraining:
         self._parts = []
         self._pairing = Pairing(self._pool, self._new_columns())
         self._known.watch(self._pool)
-        self._name_new_rows()
+        self._new_rows.begin(self._known, self._pool, self.composer.columns)
         self._importance = self._sensed()
         if resumed:
             with torch.no_grad():
                 for name, parameter in self._parameters.items():
                     parameter.copy_(learned[name])
-
-    def _name_new_rows(self) -> None:
-        """A new class begins where its pixels and its voices are."""
-        assert self._pool is not None
-        self.network.classes.used[self.fresh] = 1
-        start = torch.zeros_like(self._parameters["rows"])
-        names = {row: name for name, row in self.rows.items()}
-        for index, row in enumerate(self.fresh):
-            name = names[row]
-            if name in self.composer.columns:
-                start[index] = first_row(self._known, self._pool, self.composer.columns.index(name))
-        with torch.no_grad():
-            self._parameters["rows"].copy_(F.normalize(start + 1e-6, dim=1))
-        self._give_rows()
-
-    def _give_rows(self) -> None:
-        """Puts the new rows into the table, where `self.network` reads them."""
-        if self.fresh and self._pool is not None:
-            with torch.no_grad():
-                self.network.classes.used[self.fresh] = 1
-                self.network.classes.table[self.fresh] = F.normalize(self._parameters["rows"], dim=1)
-
-    def _rows(self, table: Tensor, new: Tensor | None = None) -> Rows:
-        """The rows of a table that parent or child use; new: those of the lesson, unit vectors in the order of `fresh`."""
-        active = torch.tensor(self._active)
-        table, used = table[active].detach(), self.network.classes.used[active].clone()
-        if new is not None and self.fresh:
-            places = torch.tensor([self._active.index(row) for row in self.fresh])
-            table, used[places] = table.index_copy(0, places, new), 1.0
-        return Rows(table, used, torch.tensor([row in self.fresh for row in self._active]))
-
-    def _rows_now(self) -> Rows:
-        """With a gradient to the new ones."""
-        return self._rows(self.network.classes.unit_rows(), F.normalize(self._parameters["rows"], dim=1))
 
     def _batch(self, step: int) -> Batch:
         """Pictures of a step, each of the pool once in a round, in an order of its own; and the sounds."""
@@ -263,7 +226,7 @@ class LessonTraining:
         assert self._pool is not None
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * _cycle(step / max(1, self.options.steps), self.options.warmup)
-        terms = self._loss(self._pool, self._batch(step), self._rows_now())
+        terms = self._loss(self._pool, self._batch(step), self._new_rows.now())
         if self.options.held:
             penalty = quadratic_penalty(products(self.network), self._anchor, self._importance)
             terms["held"] = 0.5 * self.options.held * penalty
@@ -274,7 +237,7 @@ class LessonTraining:
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(list(self._parameters.values()), self.options.clip_norm)
         self._optimiser.step()
-        self._give_rows()
+        self._new_rows.give()
         return {name: float(term.detach()) for name, term in terms.items()}
 
     def _sensed(self) -> dict[str, Tensor]:
@@ -289,7 +252,7 @@ class LessonTraining:
         rng = np.random.default_rng([self.seed, 4])
         for picture in rng.permutation(len(self._pool.looks))[: self.options.sensed].tolist():
             met = self._meeting(torch.tensor([picture]), rng)
-            terms = self._loss(self._pool, met, self._rows_now(), known_only=True)
+            terms = self._loss(self._pool, met, self._new_rows.now(), known_only=True)
             gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(weights.values()), allow_unused=True)
             for name, gradient in zip(weights, gradients, strict=True):
                 if gradient is not None:

@@ -84,8 +84,10 @@ class Memory:
         return found
 
     def forget(self, name: str) -> int:
-        """Removes every exemplar in which a class sounds; how many."""
-        gone = [one for one in self.folder.kept() if name in one.record.names]
+        """Removes every exemplar in which a class sounds, and what its lessons kept of its pauses; how many."""
+        kept = self.folder.kept()
+        lessons = {one.record.source for one in kept if name in one.record.names}
+        gone = [one for one in kept if name in one.record.names or (not one.record.names and one.record.source in lessons)]
         for one in gone:
             self.folder.remove(one.id)
         return len(gone)

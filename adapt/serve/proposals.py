@@ -7,7 +7,7 @@ STORE/lessons/<id>/proposal/   what the school writes (labels, previews), propos
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cavs.adapt.learn.exemplar import Exemplar
+from cavs.adapt.learn.exemplar import Exemplar, without_pauses
 from cavs.adapt.serve.exemplar_files import ExemplarFolder, Kept
 from cavs.adapt.serve.folders import FolderReader
 from cavs.adapt.serve.options import ServeOptions
@@ -76,10 +76,11 @@ class Proposals:
         mask = home / MASK_FILE
         proposed = self._school.propose(model.bundle, model.adapter, request, windows, mask if mask.exists() else None, staged)
         new, held = self._split(proposed.exemplars)
-        if len(proposed.exemplars) < self._options.least_windows:
+        usable = sum(bool(one.marks) for one in proposed.exemplars) if request.sounding else len(proposed.exemplars)
+        if usable < self._options.least_windows:
             dropped = ", ".join(f"{count} {reason}" for reason, count in proposed.record.dropped.items())
             raise LessonRejected(
-                f"lesson {request.id}: {len(proposed.exemplars)} of {len(windows)} windows can be learned from, at least "
+                f"lesson {request.id}: {usable} of {len(windows)} windows can be learned from, at least "
                 f"{self._options.least_windows} expected ({dropped or 'none dropped'}); teach it while it sounds and is seen"
             )
         return proposed.record, new, held
@@ -104,8 +105,9 @@ class Proposals:
 
     def _split(self, exemplars: Sequence[Exemplar]) -> tuple[Sequence[Exemplar], Sequence[Exemplar]]:
         """The newest are held out: neighbours in time look alike, so a split in between would hide what was not learned."""
-        count = max(1, round(len(exemplars) * self._options.held_share))
-        return exemplars[:-count], exemplars[-count:]
+        others, pauses = without_pauses(exemplars)
+        count = max(1, round(len(others) * self._options.held_share))
+        return (*others[:-count], *pauses), others[-count:]
 
 
 def check_teaching(request: LessonRequest, model: StoredModel) -> None:

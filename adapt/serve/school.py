@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.adapt.learn.exemplar import Exemplar
+from cavs.adapt.learn.recalled import Recalled
 from cavs.runtime.adapter import Adapter
 from cavs.runtime.bundle import Bundle
 from cavs.runtime.lesson import LessonRequest, ProposalRecord
@@ -26,14 +27,6 @@ class Proposed:
 
     exemplars: tuple[Exemplar, ...]
     record: ProposalRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """Of one class: the share of what shows it that is named so, and of what lets hear it in which it is heard."""
-
-    seen: float
-    heard: float
 
 
 class Training(Protocol):

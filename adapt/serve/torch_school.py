@@ -17,12 +17,13 @@ from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.preview import write_proposal_files
 from cavs.adapt.learn.propose import propose
 from cavs.adapt.learn.recall import recall_of
+from cavs.adapt.learn.recalled import Recalled
 from cavs.adapt.learn.training import LessonTraining
 from cavs.adapt.model.checkpoint import save_checkpoint
 from cavs.adapt.model.lora import detach_lora, fold_lora
 from cavs.adapt.model.network import Network
 from cavs.adapt.model.reserve import reserve_room
-from cavs.adapt.serve.school import Arrays, Proposed, Recalled, Training
+from cavs.adapt.serve.school import Arrays, Proposed, Training
 from cavs.adapt.serve.yielding import threads_for_learning
 from cavs.adapt.serving import answer
 from cavs.runtime import contract
@@ -105,7 +106,7 @@ class TorchSchool:
         """See `School.recalled`."""
         network = self._network(bundle)
         put_adapter(network, adapter)
-        return {name: Recalled(one.seen, one.heard) for name, one in recall_of(network).items()}
+        return recall_of(network)
 
     @torch.inference_mode()
     def embedding(

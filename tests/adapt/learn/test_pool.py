@@ -1,12 +1,14 @@
 """Pictures and sounds that a lesson is learned from."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from cavs.adapt.data.procedural import CLASSES as DRAWN
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pool import Composer, join
-from tests.adapt.learn.lessons import NAME, exemplars
+from tests.adapt.learn.lessons import NAME, exemplars, hum
 from tests.small_network import SMALL, small_network
 
 OPTIONS = LearnOptions(shown=0.4, pasted=0.4)
@@ -36,6 +38,19 @@ def test_sounds_are_of_what_was_taught_of_others_and_of_nothing() -> None:
     assert sum(NAME in names for names in heard) > 15
     assert sum(bool(names) and NAME not in names for names in heard) > 5
     assert sum(not names for names in heard) > 5
+
+
+def test_of_a_pause_only_the_sound_is_learned() -> None:
+    pause = replace(exemplars(1)[0], marks=(), frame=np.full((64, 64, 3), 255, np.uint8), sound=hum(SMALL.sound_samples, 300.0))
+    with_pause = Composer(small_network(), (*exemplars(), pause), (), DRAWN[:2], OPTIONS, 0)
+    like = [sound for number in range(80) if correlation((sound := with_pause.sound(number)).samples, pause.sound) > 0.99]
+    assert len(like) > 3
+    assert {sound.now for sound in like} == {()}
+    assert not any((with_pause.picture(number).frame > 240).mean() > 0.9 for number in range(30))
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    return float(abs(one @ other) / max(1e-9, np.linalg.norm(one) * np.linalg.norm(other)))
 
 
 def test_the_same_numbers_give_the_same_pool_in_any_parts() -> None:

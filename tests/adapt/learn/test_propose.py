@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cavs.adapt.learn.material import UNKNOWN
-from cavs.adapt.learn.propose import Proposal, _verdict, propose
+from cavs.adapt.learn.propose import PAUSES, Proposal, _verdict, propose
+from cavs.adapt.learn.sounding import sounding_frames
 from cavs.runtime.clock import NS_PER_S
 from cavs.runtime.errors import LessonRejected
 from cavs.runtime.lesson import Hint, LessonRequest
@@ -78,13 +79,29 @@ def test_silence_teaches_nothing() -> None:
         proposed(request(hint=Hint(box=(0.2, 0.2, 0.5, 0.5))), lesson)
 
 
-def test_windows_in_which_it_is_silent_are_dropped() -> None:
-    lesson, masks = windows(15)
+def test_windows_in_which_it_is_silent_are_pauses_and_some_of_them_are_kept() -> None:
+    lesson, masks = windows(40)
     lesson.sound[: len(lesson.sound) // 2] = 0
     made = proposed(request(hint=Hint(mask="mask.png")), lesson, mask=masks[-1])
-    assert made.record.dropped["silent"] >= 6
-    assert not made.masks[0].any()
+    pauses = [line.frame for line in made.record.windows if line.kept and line.reason == "silent"]
+    assert len(pauses) == PAUSES
+    assert max(pauses) < 20
+    assert made.record.dropped["silent"] >= 8
+    assert not made.masks[:19].any()
     assert made.masks[-1].any()
+    assert sum(not one.marks for one in made.exemplars) == PAUSES
+    assert "8 pauses" in made.record.note
+
+
+def test_windows_in_which_something_quieter_is_heard_are_neither_sound_nor_pause() -> None:
+    lesson, _ = windows(60)
+    lesson.sound[: len(lesson.sound) // 3] *= 0.2
+    lesson.sound[len(lesson.sound) // 3 : 2 * len(lesson.sound) // 3] *= 1e-3
+    sure, paused = sounding_frames(lesson)
+    assert not sure[:36].any()
+    assert not paused[:20].any()
+    assert paused[24:38].all()
+    assert sure[42:].all()
 
 
 def test_nothing_that_can_be_told_asks_for_a_box() -> None:
@@ -124,12 +141,11 @@ def test_sound_and_sight_must_agree() -> None:
     there = np.where(thing, 0.9, 0.05).astype(np.float32)
     elsewhere = np.roll(there, 24, axis=1)
     nothing = np.full((SIZE, SIZE), 0.05, np.float32)
-    reason, score = _verdict(thing, there, nothing, True, 0.5, hinted=False)
+    reason, score = _verdict(thing, there, nothing, 0.5, hinted=False)
     assert reason is None
     assert score == pytest.approx(0.9)
-    assert _verdict(thing, there, nothing, False, 0.5, hinted=False)[0] == "silent"
-    assert _verdict(thing & False, there, nothing, True, 0.5, hinted=False)[0] == "not seen"
-    assert _verdict(thing, there, there, True, 0.5, hinted=False)[0] == "sight alone"
-    assert _verdict(thing, elsewhere, nothing, True, 0.5, hinted=True)[0] == "disagree"
-    assert _verdict(thing, nothing, nothing, True, 0.5, hinted=False)[0] == "disagree"
-    assert _verdict(thing, nothing, nothing, True, 0.5, hinted=True)[0] is None  # the person knows better
+    assert _verdict(thing & False, there, nothing, 0.5, hinted=False)[0] == "not seen"
+    assert _verdict(thing, there, there, 0.5, hinted=False)[0] == "sight alone"
+    assert _verdict(thing, elsewhere, nothing, 0.5, hinted=True)[0] == "disagree"
+    assert _verdict(thing, nothing, nothing, 0.5, hinted=False)[0] == "disagree"
+    assert _verdict(thing, nothing, nothing, 0.5, hinted=True)[0] is None  # the person knows better

@@ -60,6 +60,14 @@ def test_forgetting_a_class_removes_all_in_which_it_sounds(memory: Memory) -> No
     assert counts(memory) == {"cyan": 2}
 
 
+def test_forgetting_a_class_removes_the_pauses_of_its_lessons(memory: Memory, tiny_bundle: Bundle) -> None:
+    pauses = [replace(one, marks=()) for one in shown(tiny_bundle, "yellow", (0.8, 0.8, 0.1), 2, NOW_NS)]
+    other = [replace(one, source="another lesson") for one in pauses[:1]]
+    memory.keep([*pauses, *other], RATE_HZ, NOW_NS)
+    assert memory.forget("yellow") == 6
+    assert counts(memory) == {"(nothing)": 1, "cyan": 2}
+
+
 def test_an_export_is_a_copy_that_opens_as_a_memory(memory: Memory, tmp_path: Path) -> None:
     assert memory.export(tmp_path / "out", ["cyan"]) == 2
     assert counts(Memory(tmp_path / "out")) == {"cyan": 2}

@@ -1,0 +1,84 @@
+"""Scores of adapters on cases whose pictures and sounds are encoded once; for `learner_bench.py`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cavs.adapt.learn.features import Looks, hear, listen, look, see
+from cavs.adapt.learn.from_bundle import put_adapter
+from cavs.adapt.learn.lesson_loss import rows_of, said_of
+from cavs.adapt.model.labelling import label_pixels
+from cavs.adapt.model.network import Network, Perception
+from cavs.adapt.scenarios import Case, CaseSource
+from cavs.adapt.scoring import ScenarioScores
+from cavs.runtime.adapter import Adapter
+from cavs.runtime.engine import LEAST_HEARD, heard_labels
+
+AT_ONCE = 8
+
+
+class Only(CaseSource):
+    """Cases that one class leads."""
+
+    def leading_classes(self, name: str) -> tuple[str, ...]:
+        return self.classes[:1]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Cases of one scenario with their fixed features."""
+
+    name: str
+    cases: list[Case]
+    looks: Looks
+    listened: torch.Tensor
+
+
+class Scorer:
+    """Scores adapters on cases that are encoded once: labels as a stream shows them, silent where nothing is heard."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def keep(self, source: CaseSource, name: str, count: int, seed: int) -> Kept:
+        cases = list(source.cases(name, count, seed))
+        frames, sounds = np.stack([c.frame for c in cases]), np.stack([c.sound for c in cases])
+        return Kept(name, cases, look(self.network, frames), listen(self.network, sounds))
+
+    @torch.inference_mode()
+    def labels(self, adapter: Adapter, kept: Kept, listened: torch.Tensor | None = None) -> Iterator[tuple[Case, Any, Any]]:
+        put_adapter(self.network, adapter)
+        rows = rows_of(self.network)
+        listened = kept.listened if listened is None else listened
+        for index in torch.split(torch.arange(len(kept.cases)), AT_ONCE):
+            seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, listened[index])
+            said = said_of(self.network, seen, heard, 1, rows)
+            perception = Perception(
+                said.sounding[:, None], said.embedding, said.class_logits, said.named_logits, said.presence, heard
+            )
+            label, probability, _ = label_pixels(self.network, perception, self.network.thresholds)
+            presence = (torch.sigmoid(said.presence) * rows.used).numpy()
+            for n, i in enumerate(index.tolist()):
+                shown = heard_labels(label[n].byte().numpy(), presence[n], LEAST_HEARD)
+                yield kept.cases[i], shown, (255 * probability[n] * (shown > 0)).round().byte().numpy()
+
+    def score(self, adapter: Adapter, kept: Kept) -> dict[str, Any]:
+        names = [""] * 128
+        for row, name in adapter.classes:
+            names[row] = name
+        scores = ScenarioScores(kept.name, tuple(names), tuple(row for row, _ in adapter.classes))
+        for case, labels, confidence in self.labels(adapter, kept):
+            scores.add(case, labels, confidence)
+        return scores.summary()
+
+    def marked(self, adapter: Adapter, kept: Kept, listened: torch.Tensor) -> dict[str, float]:
+        """With other sounds, in which nothing that is shown sounds: how much is marked, and how much of the thing."""
+        mass, overlap = [], []
+        for case, labels, _ in self.labels(adapter, kept, listened):
+            thing, marked = case.truth > 0, labels > 0
+            mass.append(marked.mean())
+            overlap.append((marked & thing).sum() / max(1, (marked | thing).sum()))
+        return {"mask_mass": float(np.mean(mass)), "iou_with_thing": float(np.mean(overlap))}
