@@ -16,8 +16,8 @@ from cavs.stream.subscriber import Subscriber
 from cavs.stream.wire import Event
 from tests.clips import write_clip
 
-WAIT_S = 30
-WAIT_MS = 10_000
+WAIT_S = 60
+WAIT_MS = 30_000
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from cavs.stream.subscriber import Subscriber
 from tests.clips import write_clip
 from tests.tiny_bundle import red_green_swapped
 
-WAIT_MS = 5000
+WAIT_MS = 20_000
 
 
 @pytest.fixture

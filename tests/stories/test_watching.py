@@ -17,7 +17,7 @@ from cavs.stream.publisher import Publisher
 from tests.one_window import CLASSES, MODEL, SOUND, disc, prediction, thing, window
 
 WAIT_MS = 20_000
-WAIT_S = 30
+WAIT_S = 60
 BETWEEN_WINDOWS_MS = 15
 LABELS = disc(np.zeros((48, 64), np.uint8), (30, 24), 12, 2)
 

@@ -28,7 +28,7 @@ from cavs.stream.subscriber import Subscriber
 from cavs.stream.wire import Event
 from tests.tiny_bundle import not_a_number, square_frame, tone
 
-WAIT_MS = 5000
+WAIT_MS = 20_000
 FRAME_NS = NS_PER_S // 30
 START_NS = 10 * NS_PER_S
 

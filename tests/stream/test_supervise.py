@@ -17,7 +17,7 @@ from cavs.stream.supervise import STEADY_NS, Supervisor, learner_command
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 FAILS = [sys.executable, "-c", "import sys; print('first', file=sys.stderr); sys.exit('the store is locked')"]
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Looked:
