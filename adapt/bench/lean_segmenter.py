@@ -12,10 +12,31 @@ from cavs.adapt.bench.network_segmenter import NetworkSegmenter, Unconditioned
 from cavs.adapt.methods.classifier import GrowingClassifier
 from cavs.adapt.methods.method import Inputs, Said
 from cavs.adapt.model.conditioning import Conditioning
-from cavs.adapt.model.lora import Dense, PointwiseConv, attach_lora
+from cavs.adapt.model.lora import Adaptable, Dense, PointwiseConv, attach_lora
 from cavs.adapt.model.network import Network
 
 WIDTH = 64
+
+
+class FoldedConv(PointwiseConv):
+    """The same, with one product by W + B A instead of three: a fifth of a step's time here."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, folded(self), self.bias)
+
+
+class FoldedDense(Dense):
+    """The same, with one product by W + B A."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, folded(self), self.bias)
+
+
+def folded(layer: Adaptable) -> Tensor:
+    """The weight with what its pair adds, where it has one; A and B get their gradients through it."""
+    if layer.lora_down is None or layer.lora_up is None:
+        return layer.weight
+    return layer.weight + (layer.lora_up @ layer.lora_down).reshape(layer.weight.shape)
 
 
 class LeanNeck(nn.Module):
@@ -24,18 +45,23 @@ class LeanNeck(nn.Module):
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in channels)
-        self.project = nn.ModuleList(PointwiseConv(count, WIDTH) for count in channels)
+        self.project = nn.ModuleList(FoldedConv(count, WIDTH) for count in channels)
         self.smooth = nn.Conv2d(WIDTH, WIDTH, 3, padding=1, groups=WIDTH)
 
     def forward(self, levels: tuple[Tensor, ...]) -> Tensor:
         size = levels[1].shape[2:]
         first = F.avg_pool2d(levels[0], 2)
         parts = [
-            F.interpolate(project(norm(level)), size, mode="bilinear", align_corners=False)
+            of_size(project(norm(level)), size)
             for norm, project, level in zip(self.norms, self.project, (first, *levels[1:]), strict=True)
         ]
-        joined = torch.stack(parts).sum(0)
+        joined = parts[0] + parts[1] + parts[2] + parts[3]
         return F.relu(joined + self.smooth(joined))
+
+
+def of_size(x: Tensor, size: torch.Size) -> Tensor:
+    """Enlarged where it is smaller; the same enlargement of what has the size already costs as much and changes nothing."""
+    return x if x.shape[2:] == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 class LeanListener(nn.Module):
@@ -44,8 +70,8 @@ class LeanListener(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.project = Dense(width, WIDTH)
-        self.context = Dense(WIDTH, WIDTH)
+        self.project = FoldedDense(width, WIDTH)
+        self.context = FoldedDense(WIDTH, WIDTH)
 
     def forward(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         tokens = F.relu(self.project(self.norm(encoded)))
@@ -58,8 +84,8 @@ class LeanDecoder(nn.Module):
     def __init__(self, *, conditioning: bool) -> None:
         super().__init__()
         self.condition: nn.Module = Conditioning(WIDTH, WIDTH) if conditioning else Unconditioned()
-        self.query, self.key, self.value = PointwiseConv(WIDTH, WIDTH), Dense(WIDTH, WIDTH), Dense(WIDTH, WIDTH)
-        self.mix, self.out = PointwiseConv(WIDTH, WIDTH), PointwiseConv(WIDTH, WIDTH)
+        self.query, self.key, self.value = FoldedConv(WIDTH, WIDTH), FoldedDense(WIDTH, WIDTH), FoldedDense(WIDTH, WIDTH)
+        self.mix, self.out = FoldedConv(WIDTH, WIDTH), FoldedConv(WIDTH, WIDTH)
 
     def forward(self, seen: Tensor, tokens: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         x = self.condition(seen, context)

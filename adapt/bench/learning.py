@@ -22,7 +22,11 @@ from cavs.runtime.errors import TrainingStopped
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a task is learned. The rate falls as half a cosine from step to step, so that a task ends where it settled."""
+    """How a task is learned. The rate falls as half a cosine from step to step, so that a task ends where it settled.
+
+    An epoch is as many steps as its current frames fill batches, whatever is rehearsed: rehearsed frames take room of current
+    ones. So all methods learn a task in the same steps, except joint training, whose current frames are all seen so far.
+    """
 
     epochs: int
     batch: int
@@ -49,8 +53,8 @@ def learn(
     view: Callable[[Rows], Rows] = as_they_are,
     keep_best: bool = False,
     told: Callable[[float], None] = lambda share: None,
-) -> None:
-    """Learns a task that the method has begun. TrainingStopped for a loss that is no number.
+) -> int:
+    """Learns a task that the method has begun; gives its steps. TrainingStopped for a loss that is no number.
 
     view: changes every batch. keep_best: the weights of the epoch that scores best on the task's validation clips, where it has
     any, instead of the last. told: hears how much is learned, 0 to 1.
@@ -58,9 +62,10 @@ def learn(
     best = BestEpoch(context.segmenter, lambda: map(view, data.validation()), context.task.new) if keep_best else None
     parameters = [p for p in context.segmenter.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True)
+    steps, frames = 0, data.frames(data.current)
     for epoch in range(recipe.epochs):
         rehearsed = method.rehearsal(epoch, len(data.current))
-        frames, learned = data.frames((*data.current, *rehearsed)), 0
+        learned = 0
         for rows in data.epoch(rehearsed, recipe.batch, shuffle):
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate_after((epoch + learned / frames) / recipe.epochs)
@@ -69,12 +74,13 @@ def learn(
             if not all(torch.isfinite(term) for term in terms.values()):
                 said = ", ".join(f"{name} {float(term):.3g}" for name, term in terms.items())
                 raise TrainingStopped(f"task {context.task.index}, loss {said}; lower the rate or the weights")
-            learned += len(rows.clips)
+            steps, learned = steps + 1, learned + len(rows.clips)
             told((epoch + learned / frames) / recipe.epochs)
         if best is not None:
             best.look()
     if best is not None:
         best.take()
+    return steps
 
 
 def start_together(

@@ -25,6 +25,7 @@ class RunRecord(BaseModel):
     """What a finished run leaves.
 
     recipe:     epochs, rates and what else the run was told about learning.
+    steps:      of the optimiser in every task, without those of a shared start or of a second network.
     measures:   by name, the matrix as `ResultsMatrix.to_json` gives it.
     confusions: pixels after every task, truth in rows, prediction in columns, background first.
     collisions: of every task (old class, new class, pixels) of each clip that the old network mistook; of methods that look.
@@ -40,6 +41,7 @@ class RunRecord(BaseModel):
     seed: int
     tasks: tuple[tuple[str, ...], ...]
     recipe: dict[str, JsonValue] = {}
+    steps: list[int] = []
     measures: dict[str, dict[str, JsonValue]]
     confusions: list[list[list[int]]] = []
     collisions: list[list[tuple[int, int, int]]] = []

@@ -73,6 +73,7 @@ class BenchRun:
         self.rows: list[Row] = []
         self.confusions: list[list[list[int]]] = []
         self.collisions: list[list[list[int]]] = []
+        self.steps: list[int] = []
         self.seconds, self.peak_mib = 0.0, 0.0
 
     @property
@@ -119,7 +120,8 @@ class BenchRun:
         self.segmenter.train()
         best = self.plan.kept_epoch == "best"
         told = partial(self.told, number)
-        learn(self.method, context, data, recipe, shuffle=self._shuffle(number), keep_best=best, told=told)
+        steps = learn(self.method, context, data, recipe, shuffle=self._shuffle(number), keep_best=best, told=told)
+        self.steps.append(steps)
         self.method.end_task(context)
         self._score(data)
 
@@ -168,6 +170,7 @@ class BenchRun:
                 "rows": self.rows,
                 "confusions": self.confusions,
                 "collisions": self.collisions,
+                "steps": self.steps,
                 "seconds": self.seconds,
                 "peak_mib": self.peak_mib,
                 "sizes": self.segmenter.classifier.sizes,
@@ -198,6 +201,7 @@ class BenchRun:
         # A run that an earlier version began lacks what that did not measure yet.
         self.untrained, self.rows = _row(progress.get("untrained", {})), [_row(row) for row in progress["rows"]]
         self.confusions, self.collisions = progress["confusions"], progress.get("collisions", [])
+        self.steps = progress.get("steps", [])
         self.seconds, self.peak_mib = progress["seconds"], progress.get("peak_mib", 0.0)
         return done[-1] + 1
 
@@ -218,6 +222,7 @@ class BenchRun:
                 "options": self.plan.options,
                 "seed": self.plan.seed,
                 "recipe": recipe,
+                "steps": self.steps,
                 "tasks": [task.classes for task in self.protocol.tasks],
                 "measures": {name: self._matrix(name).to_json() for name in measured},
                 "confusions": self.confusions,

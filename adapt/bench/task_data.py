@@ -41,10 +41,12 @@ class TaskData:
             yield self._rows(frames, self._role)
 
     def epoch(self, rehearsed: Sequence[str], batch: int, rng: np.random.Generator) -> Iterator[Rows]:
-        """Every frame of the current and the rehearsed clips once, shuffled."""
+        """Frames of current and rehearsed clips, shuffled: as many as the current ones are, no more, and none of them twice
+        unless its clip is rehearsed twice."""
         frames = [(key, frame, False) for key in self.current for frame in range(self._frames(key))]
+        room = len(frames)
         frames += [(key, frame, True) for key in rehearsed for frame in range(self._frames(key))]
-        order = rng.permutation(len(frames))
+        order = rng.permutation(len(frames))[:room]
         for start in range(0, len(order), batch):
             chosen = [frames[int(index)] for index in order[start : start + batch]]
             parts = [

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
-from cavs.adapt.bench.lean_segmenter import WIDTH, LeanSegmenter
+from cavs.adapt.bench.lean_segmenter import WIDTH, FoldedConv, FoldedDense, LeanSegmenter
 from cavs.adapt.methods.method import Inputs
-from cavs.adapt.model.lora import adapted_layers
+from cavs.adapt.model.lora import Dense, PointwiseConv, adapted_layers, attach_lora
 from tests.small_network import pictures, small_network, sounds
 
 
@@ -27,6 +28,26 @@ def test_only_what_is_behind_the_encoders_learns_and_carries_pairs() -> None:
     learning = {name.partition(".")[0] for name, p in segmenter.named_parameters() if p.requires_grad}
     assert learning == {"neck", "listener", "decoder", "classifier"}
     assert {name.partition(".")[0] for name in adapted_layers(segmenter)} == {"neck", "listener", "decoder"}
+
+
+def test_its_folded_layers_say_what_the_network_s_layers_say() -> None:
+    torch.manual_seed(0)
+    for folded, plain, inputs in (
+        (FoldedConv(3, 5), PointwiseConv(3, 5), torch.randn(2, 3, 4, 4)),
+        (FoldedDense(3, 5), Dense(3, 5), torch.randn(2, 4, 3)),
+    ):
+        attach_lora(folded, 2)
+        assert folded.lora_up is not None
+        nn.init.normal_(folded.lora_up)
+        attach_lora(plain, 2)
+        plain.load_state_dict(folded.state_dict())
+        torch.testing.assert_close(folded(inputs), plain(inputs))
+        for layer in (folded, plain):
+            layer(inputs).square().sum().backward()
+        ours, theirs = dict(folded.named_parameters()), dict(plain.named_parameters())
+        assert ours.keys() == theirs.keys()
+        for name, parameter in ours.items():
+            torch.testing.assert_close(parameter.grad, theirs[name].grad, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("conditioning", [True, False])
