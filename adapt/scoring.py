@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs.adapt.causes import ONE_SOUNDS, Causes
 from cavs.adapt.metrics import ClassScores, binary_iou, f_curves, lit_share, mask_mass, max_f
 from cavs.adapt.model.network import Network
 from cavs.adapt.scenarios import EMPTY, MARKED, Case, CaseSource
-from cavs.adapt.serving import answer
+from cavs.adapt.serving import Answer, answer
 from cavs.runtime.engine import LABEL_SILENT
 
 BATCH = 16
@@ -30,13 +31,16 @@ class ScenarioScores:
     mass: list[float] = field(default_factory=list)
     lit: list[float] = field(default_factory=list)
     swapped_iou: list[float] = field(default_factory=list)
+    causes: Causes = field(default_factory=Causes)
     curves: list[npt.NDArray[np.float64]] = field(default_factory=list)
     sources: list[tuple[str, ...]] = field(default_factory=list)  # of each frame
 
     def __post_init__(self) -> None:
         self.classes = ClassScores(len(self.class_names))
 
-    def add(self, case: Case, labels: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8]) -> None:
+    def add(self, case: Case, said: Answer, n: int) -> None:
+        """said: of several windows, of which this is the n-th."""
+        labels, confidence = said.labels[n], said.confidence[n]
         marked, truth = labels[None] != LABEL_SILENT, case.truth[None] != LABEL_SILENT
         self.classes.add(labels, case.truth)
         self.iou += binary_iou(marked, truth).tolist()
@@ -46,6 +50,8 @@ class ScenarioScores:
             self.swapped_iou.append(float((marked[0] & case.silent).sum() / (marked[0] | case.silent).sum()))
         self.curves += list(f_curves(confidence[None], truth))
         self.sources.append(case.sources)
+        if self.name in ONE_SOUNDS:
+            self.causes.add(case.truth, said.presence[n], said.seen[n], self.iou[-1])
 
     def summary(self) -> dict[str, Any]:
         """JSON: the scores of the scenario by the names of metrics.py."""
@@ -68,6 +74,7 @@ class ScenarioScores:
             "max_f": max_f(curves),
             "max_f_reference_batches": max_f(curves, REFERENCE_BATCH),
             "swapped_iou": _mean(self.swapped_iou) if self.swapped_iou else None,
+            **({"causes": self.causes.summary()} if self.causes.iou else {}),
             "missed_frames": _mean([float(iou < 0.1) for iou in self.iou]),
             "unknown_share_of_marked": _unknown_share(self.classes.confusion),
             "class_iou": {name: float(iou) for name, iou in zip(self.class_names, by_class, strict=True) if not np.isnan(iou)},
@@ -89,8 +96,8 @@ def score(
         scores = ScenarioScores(name, network.class_names, tuple(source.rows[cls] for cls in source.leading_classes(name)))
         for batch in _batches(source.cases(name, frames, seed)):
             said = answer(network, np.stack([c.frame for c in batch]), np.stack([c.sound for c in batch]))
-            for case, labels, confidence in zip(batch, said.labels, said.confidence, strict=True):
-                scores.add(case, labels, confidence)
+            for n, case in enumerate(batch):
+                scores.add(case, said, n)
         if scores.mass:  # photographs with outlined objects may be lacking
             results[name] = scores
     return results

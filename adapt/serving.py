@@ -15,12 +15,16 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """labels, confidence: uint8 (N, H, W). nearness: float32 (N, H / 8, W / 8), cosine to the row named. presence: (N, K)."""
+    """labels, confidence: uint8 (N, H, W). presence: float32 (N, K), of the sound alone.
+
+    nearness: float32 (N, H / 8, W / 8), cosine to the row named. seen: uint8 of that shape, the row nearest by the picture alone.
+    """
 
     labels: Bytes
     confidence: Bytes
     nearness: npt.NDArray[np.float32]
     presence: npt.NDArray[np.float32]
+    seen: Bytes
 
 
 @torch.inference_mode()
@@ -47,4 +51,5 @@ def answer(network: Network, frames: Bytes, sounds: npt.NDArray[np.float32]) -> 
         confidence=np.where(labels == marked, confidence, np.uint8(0)),
         nearness=nearness.float().cpu().numpy(),
         presence=presence,
+        seen=(out.class_logits if rows is None else out.class_logits[rows]).argmax(1).to(torch.uint8).cpu().numpy(),
     )
