@@ -17,7 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 class Answer:
     """labels, confidence: uint8 (N, H, W). presence: float32 (N, K), of the sound alone.
 
-    nearness: float32 (N, H / 8, W / 8), cosine to the row named. seen: uint8 of that shape, the row nearest by the picture alone.
+    nearness: float32 (N, H / 8, W / 8), cosine to the row named. seen: uint8 alike, the row that is nearest by sight alone.
     """
 
     labels: Bytes
