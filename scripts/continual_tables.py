@@ -75,7 +75,7 @@ def score_table(shown: Runs, known: Runs) -> str:
     base = {run.seed: run.matrix(DATASET).final for run in known.get(BASELINE, ())}
     tasks = next(iter(shown.values()))[0].tasks
     head = ["method", "final", f"less {BASELINE}", *(f"{task[0]} ..." for task in tasks), "forgetting"]
-    head += ["final, avss", "average incremental", "clips kept", "seeds"]
+    head += ["final, avss", "average incremental", "clips kept", "steps", "seeds"]
     rows = []
     for label, runs in shown.items():
         matrices = [run.matrix(DATASET) for run in runs]
@@ -89,6 +89,7 @@ def score_table(shown: Runs, known: Runs) -> str:
                 spread(finals(runs, AVSS)),
                 spread([matrix.average_incremental for matrix in matrices]),
                 f"{mean(run.memory_clips for run in runs):.0f}",
+                f"{mean(sum(run.steps) for run in runs):.0f}",
                 str(len(runs)),
             ]
         )

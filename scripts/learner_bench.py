@@ -36,6 +36,8 @@ from cavs.runtime.lesson import wall_now_ns
 
 OLD_SCENARIOS = ("alone", "one_silent", "two_sound")
 NEW_SCENARIOS = ("alone", "one_silent", "off_mixed")
+STOPPED = "stopped"
+"""It fell silent 0.65 s before the window ends, or earlier."""
 
 
 def load(
@@ -81,17 +83,18 @@ class Bench:
         }
 
     def score_new(self, adapter: Adapter, cls: str, frames: int) -> dict[str, Any]:
-        """Of one taught class; with its own sound, with a sound of something else, and muted."""
+        """Of one taught class; with its own sound, with one that has stopped, with a sound of something else, and muted."""
         rows = {name: row for row, name in adapter.classes}
         if cls not in self.kept_new:
             source = Only(self.test, (cls, *self.old), rows, **self.form)
-            self.kept_new[cls] = [self.scorer.keep(source, name, frames, 8) for name in NEW_SCENARIOS]
-        kept = self.kept_new[cls]
+            self.kept_new[cls] = [self.scorer.keep(source, name, frames, 8) for name in (*NEW_SCENARIOS, STOPPED)]
+        *kept, stopped = self.kept_new[cls]
         scores = {one.name: self.scorer.score(adapter, one) for one in kept}
         result = {name: {"iou": s["class_iou"].get(cls, 0.0), "binary_iou": s["binary_iou"]} for name, s in scores.items()}
         other = self.kept_old[0].listened
         swapped = other[torch.arange(len(kept[0].cases)) * 5 % len(other)]
         silence = listen(self.network, np.zeros((1, self.form["samples"]), np.float32)).expand(len(kept[0].cases), -1, -1)
+        result[STOPPED] = self.scorer.marked(adapter, stopped, stopped.listened)
         result["swapped"] = self.scorer.marked(adapter, kept[0], swapped)
         result["muted"] = self.scorer.marked(adapter, kept[0], silence)
         return result

@@ -36,7 +36,7 @@ class Shown:
     truth: np.ndarray
 
 
-def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int) -> list[Shown]:
+def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int, seconds: float = SECONDS) -> list[Shown]:
     """20 s of things that move, turn, grow, sound and fall silent; each photograph is one thing and has its share of the time.
 
     Photographs that the border cuts are left out, as far as there are others.
@@ -50,12 +50,12 @@ def compose_lesson(ingredients: Ingredients, cls: str, photos: int, seed: int) -
     parts = []
     for cutout in chosen:
         one = Ingredients(
-            split="train",
+            split=ingredients.split,
             cutouts={**ingredients.cutouts, cls: (cutout,)},
             recordings=ingredients.recordings,
             backgrounds=ingredients.backgrounds,
         )
-        clip = compose_clip(one, rng, seconds=SECONDS / len(chosen), fps=FPS, wish=wish)
+        clip = compose_clip(one, rng, seconds=seconds / len(chosen), fps=FPS, wish=wish)
         t_ns = (np.arange(1, len(clip.frames) + 1) / FPS * NS_PER_S).astype(np.int64)
         parts.append(Shown(Windows(clip.frames, t_ns, clip.sound.astype(np.float32), 0, clip.rate_hz), clip.masks > 0))
     return parts
@@ -74,11 +74,14 @@ def true_exemplars(parts: Sequence[Shown], cls: str, samples: int, most: int, so
 
 
 def proposed_exemplars(
-    network: Network, parent: Adapter, parts: Sequence[Shown], cls: str, number: int
+    network: Network, parent: Adapter, parts: Sequence[Shown], cls: str, number: int, *, hinted: bool = True
 ) -> tuple[list[Exemplar], dict[str, Any]]:
-    """Exemplars as the product labels them, the person having drawn a box around each thing, where it is seen last."""
+    """Exemplars as the product labels them, the person having drawn a box around each thing, where it is seen last.
+
+    hinted: False for a person who only gives the name. A part of which nothing can be learned is left out.
+    """
     found: list[Exemplar] = []
-    overlaps, sounding, windows_in_all = list[float](), list[bool](), 0
+    overlaps, sounding, windows_in_all, refused = list[float](), list[bool](), 0, 0
     for shown in parts:
         seen = [frame for frame in range(len(shown.windows)) if shown.truth[frame].sum() > SEEN_PX]
         if not seen:
@@ -89,7 +92,7 @@ def proposed_exemplars(
             id=f"20261121T160000-{number:06x}",
             kind="teach",
             name=cls,
-            hint=Hint(box=_box_around(shown.truth[end - 1])),
+            hint=Hint(box=_box_around(shown.truth[end - 1])) if hinted else Hint(),
             asked_wall_ns=number,
             rate_hz=windows.rate_hz,
         )
@@ -97,6 +100,7 @@ def proposed_exemplars(
             proposal = propose(network, parent, request, windows)
         except LessonRejected as error:
             print(f"{cls}: {error}", flush=True)
+            refused += 1
             continue
         found += proposal.exemplars
         windows_in_all += len(windows)
@@ -105,13 +109,19 @@ def proposed_exemplars(
         sounding += [bool(truth.any()) for _, truth in marked]
     outlines = [overlap for overlap, sounds in zip(overlaps, sounding, strict=True) if sounds]
     return found, {
+        "parts": len(parts),
+        "refused": refused,
         "windows": windows_in_all,
         "kept": len(overlaps),
         "pauses": len(found) - len(overlaps),
-        "iou_with_truth": float(np.mean(overlaps)),
-        "of_them_sound": float(np.mean(sounding)),
-        "outline_iou": float(np.mean(outlines)),
+        "iou_with_truth": _mean(overlaps),
+        "of_them_sound": _mean(sounding),
+        "outline_iou": _mean(outlines),
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _box_around(mask: np.ndarray) -> tuple[float, float, float, float]:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A lesson on a running stream, as JSON: seconds from `teach` to live, the gate's numbers, what the stream felt.
+"""Lessons on a running stream, as JSON: seconds from `teach` to live, the gate's numbers, what the stream felt.
 
-python scripts/learner_live.py --source CLIP.mp4 --name cat --box 83 104 56 120 --out docs/measured/learner_live.json
+python scripts/learner_live.py --source CLIP.mp4 --loop 20 --lesson cat 83 104 56 120 9.5 --out docs/measured/learner-live.json
 
 Starts `cavs-stream --realtime --adapt` on a store of its own, lets it run alone, then asks what `cavs-adapt teach NAME --yes`
-asks, and follows the lesson to its end and a while longer. Latencies are those that every published window carries.
-A clip that is repeated in the source is taught at its end, where the box is known: --loop and --at.
+asks, and follows the lesson to its end and a while longer; so with each lesson. Latencies are those that every published window
+carries. The source repeats a clip, and each thing is taught at the moment of it at which its box is right.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,11 @@ class Seen:
     counters: list[dict[str, int]] = field(default_factory=list)
     names: list[tuple[str, ...]] = field(default_factory=list)
     frame_ns: list[int] = field(default_factory=list)
+    first: int = 0
+    """Windows that were published before the subscriber was there."""
 
     def note(self, masks: Masks) -> None:
+        self.first = self.first if self.at_ns else masks.seq
         self.at_ns.append(CLOCK.now_ns())
         self.frame_ns.append(masks.t_ns)
         self.took_ms.append(masks.latency_ms["end_to_end"])
@@ -69,6 +73,11 @@ class Seen:
             "max_ms": round(float(took.max()), 2),
             "counted": {name: last[name] - first.get(name, 0) for name in last if last[name] != first.get(name, 0)},
         }
+
+    def moment_s(self, n: int, loop_s: float) -> float:
+        """Where in the repeated clip a window lies."""
+        apart_ns = float(np.median(np.diff(self.frame_ns))) if n else 0.0
+        return float((self.frame_ns[n] - self.frame_ns[0] + self.first * apart_ns) / NS_PER_S % loop_s)
 
     def swap(self, version: int) -> dict[str, Any]:
         """The first window of a version beside those around it."""
@@ -108,38 +117,49 @@ def follow(subscriber: Subscriber, seen: Seen, doings: Doings, until: Any) -> No
             doings.look()
 
 
-def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
-    """The whole run. Raises SystemExit with what went wrong."""
-    store, address = home / "store", f"ipc://{home}/s.sock"
-    tool = Path(sys.executable).parent
-    command = [tool / "cavs-stream", "--source", args.source, "--realtime", "--adapt", "--store", store, "--bind", address]
-    command += ["--threads", str(args.threads), "--report", home / "report.json", "--quiet"]
-    stream = subprocess.Popen([str(word) for word in command], stderr=sys.stderr)
-    seen, doings = Seen(), Doings(store)
-    try:
-        with Subscriber(address, newest_only=False) as subscriber:
-            begun_ns = CLOCK.now_ns()
-            follow(subscriber, seen, doings, lambda: seen.at_ns or CLOCK.now_ns() - begun_ns > STARTS_S * NS_PER_S)
-            if not seen.at_ns:
-                raise SystemExit("no window within two minutes")
-            follow(subscriber, seen, doings, lambda: _ready(doings) or CLOCK.now_ns() - begun_ns > STARTS_S * NS_PER_S)
-            alone_ns = CLOCK.now_ns()
-            follow(subscriber, seen, doings, lambda: CLOCK.now_ns() - alone_ns > args.alone * NS_PER_S and _is_time(args, seen))
-            doings.phases.clear()
-            taught_ns, used = CLOCK.now_ns(), _processor_s(doings)
-            lessons, lesson = Lessons(store), teach(args, store)
-            follow(
-                subscriber,
-                seen,
-                doings,
-                lambda: lessons.outcome(lesson) is not None or CLOCK.now_ns() - taught_ns > LESSON_S * NS_PER_S,
-            )
-            done_ns, phases, spent = CLOCK.now_ns(), dict(doings.phases), _processor_s(doings) - used
-            follow(subscriber, seen, doings, lambda: CLOCK.now_ns() - done_ns > args.after * NS_PER_S)
+@dataclass(frozen=True)
+class Taught:
+    """A lesson as it is asked for. at_s: of the clip, when its box is right. sounds: whether it sounds then, if known."""
+
+    name: str
+    box: tuple[float, ...]
+    at_s: float
+    sounds: Callable[[float], bool] | None = None
+
+
+class Run:
+    """A stream with a learner, and who watches it."""
+
+    def __init__(self, args: argparse.Namespace, store: Path, subscriber: Subscriber) -> None:
+        self.args, self.store, self.subscriber = args, store, subscriber
+        self.seen, self.doings = Seen(), Doings(store)
+
+    def wait(self, until: Callable[[], Any], most_s: float) -> None:
+        begun_ns = CLOCK.now_ns()
+        follow(self.subscriber, self.seen, self.doings, lambda: until() or CLOCK.now_ns() - begun_ns > most_s * NS_PER_S)
+
+    def begin(self) -> None:
+        """Waits for the first window, and for the learner."""
+        self.wait(lambda: self.seen.at_ns, STARTS_S)
+        if not self.seen.at_ns:
+            raise SystemExit("no window within two minutes")
+        self.wait(lambda: _ready(self.doings), STARTS_S)
+
+    def lesson(self, taught: Taught) -> dict[str, Any]:
+        """Alone, learning, afterwards."""
+        args, seen, doings = self.args, self.seen, self.doings
+        alone_ns = CLOCK.now_ns()
+        self.wait(lambda: False, args.alone)
+        self.wait(lambda: 0 <= seen.moment_s(len(seen.at_ns) - 1, args.loop) - taught.at_s < 0.1, 2 * args.loop)
+        doings.phases.clear()
+        taught_ns, used = CLOCK.now_ns(), _processor_s(doings)
+        lessons, lesson = Lessons(self.store), teach(taught, args.seconds, self.store)
+        self.wait(lambda: lessons.outcome(lesson) is not None, LESSON_S)
+        done_ns, phases, spent = CLOCK.now_ns(), dict(doings.phases), _processor_s(doings) - used
+        self.wait(lambda: False, args.after)
         outcome = lessons.outcome(lesson)
-        result = {
-            "machine": {"cpu": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))},
-            "note": args.note,
+        return {
+            "name": taught.name,
             "seconds_to_the_end": round((done_ns - taught_ns) / NS_PER_S, 1),
             "learner_processor_s": round(spent, 1),
             "phases_s": phases,
@@ -149,31 +169,40 @@ def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
             "afterwards": seen.span(done_ns, CLOCK.now_ns()),
             "swap": seen.swap(outcome.version) if outcome is not None and outcome.version is not None else {},
             "windows_that_name_it": {
-                "before": _share(seen, args.name, alone_ns, taught_ns),
-                "after": _share(seen, args.name, done_ns, CLOCK.now_ns()),
+                "before": _share(seen, taught, args.loop, alone_ns, taught_ns),
+                "after": _share(seen, taught, args.loop, done_ns, CLOCK.now_ns()),
             },
-            "bytes_on_disk": sum(path.stat().st_size for path in store.rglob("*") if path.is_file()),
-            "versions": list(ModelStore(store).versions()),
         }
+
+
+def measure(args: argparse.Namespace, lessons: Sequence[Taught], home: Path) -> dict[str, Any]:
+    """The whole run. Raises SystemExit with what went wrong."""
+    store, address = home / "store", f"ipc://{home}/s.sock"
+    tool = Path(sys.executable).parent
+    command = [tool / "cavs-stream", "--source", args.source, "--realtime", "--adapt", "--store", store, "--bind", address]
+    command += ["--threads", str(args.threads), "--report", home / "report.json", "--quiet"]
+    stream = subprocess.Popen([str(word) for word in command], stderr=sys.stderr)
+    try:
+        with Subscriber(address, newest_only=False) as subscriber:
+            run = Run(args, store, subscriber)
+            run.begin()
+            return {
+                "machine": {"cpu": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))},
+                "note": args.note,
+                "lessons": [run.lesson(one) for one in lessons],
+                "bytes_on_disk": sum(path.stat().st_size for path in store.rglob("*") if path.is_file()),
+                "versions": list(ModelStore(store).versions()),
+            }
     finally:
         stream.send_signal(signal.SIGTERM)
         stream.wait(STREAM_ENDS_S)
-    return result
 
 
-def teach(args: argparse.Namespace, store: Path) -> str:
+def teach(taught: Taught, seconds: float, store: Path) -> str:
     """Gives the lesson; its id."""
     with ControlClient(control_address(store)) as client:
-        reply = client.ask("teach", name=args.name, box=args.box, unit="px", seconds=args.seconds, yes=True)
+        reply = client.ask("teach", name=taught.name, box=taught.box, unit="px", seconds=seconds, yes=True)
     return str(reply["lesson"])
-
-
-def _is_time(args: argparse.Namespace, seen: Seen) -> bool:
-    """Whether the newest window lies at the moment of the clip at which the box is right."""
-    if args.loop is None:
-        return True
-    since_s = (seen.frame_ns[-1] - seen.frame_ns[0]) / NS_PER_S
-    return bool(0 <= since_s % args.loop - args.at < 0.1)
 
 
 def _ready(doings: Doings) -> bool:
@@ -181,9 +210,14 @@ def _ready(doings: Doings) -> bool:
     return doings.newest is not None and doings.newest.doing == "idle" and doings.phases.get("idle", 0.0) > 5.0
 
 
-def _share(seen: Seen, name: str, begin_ns: int, end_ns: int) -> float:
-    inside = [names for at, names in zip(seen.at_ns, seen.names, strict=True) if begin_ns <= at < end_ns]
-    return round(sum(name in names for names in inside) / max(1, len(inside)), 3)
+def _share(seen: Seen, taught: Taught, loop_s: float, begin_ns: int, end_ns: int) -> dict[str, float]:
+    """Of the windows in which it sounds, and of the others, the share that name it; of all, where nobody knows which."""
+    named: dict[str, list[bool]] = {}
+    for n, at in enumerate(seen.at_ns):
+        if begin_ns <= at < end_ns:
+            kind = "all" if taught.sounds is None else "sounding" if taught.sounds(seen.moment_s(n, loop_s)) else "others"
+            named.setdefault(kind, []).append(taught.name in seen.names[n])
+    return {kind: round(float(np.mean(several)), 3) for kind, several in named.items()}
 
 
 def _processor_s(doings: Doings) -> float:
@@ -194,28 +228,47 @@ def _processor_s(doings: Doings) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _taught(words: Sequence[str], truths: Sequence[Sequence[str]]) -> Taught:
+    """words: NAME X Y W H AT. truths: NAME FILE BEGINS, the exact truth that cavs-adapt data compose wrote beside a clip."""
+    name, *numbers = words
+    *box, at_s = map(float, numbers)
+    file = next((one[1:] for one in truths if one[0] == name), None)
+    if file is None:
+        return Taught(name, tuple(box), at_s)
+    with np.load(file[0]) as truth:
+        times_s, sounding = truth["times_s"] + float(file[1]), truth["masks"].any(axis=(1, 2))
+
+    def sounds(moment_s: float) -> bool:
+        return bool(times_s[0] <= moment_s < times_s[-1] and sounding[np.searchsorted(times_s, moment_s, "right") - 1])
+
+    return Taught(name, tuple(box), at_s, sounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True)
-    parser.add_argument("--name", required=True)
     parser.add_argument(
-        "--box", type=float, nargs=4, required=True, help="x, y, width, height in pixels: where it is when it is taught"
+        "--lesson",
+        nargs=6,
+        action="append",
+        required=True,
+        metavar=("NAME", "X", "Y", "W", "H", "AT"),
+        help="its box in pixels, and the second of the repeated clip at which it is there",
     )
-    parser.add_argument("--loop", type=float, help="seconds after which the source repeats itself")
-    parser.add_argument("--at", type=float, default=0.0, help="seconds into it at which the box is right")
+    parser.add_argument("--truth", nargs=3, action="append", default=[], metavar=("NAME", "FILE", "BEGINS"))
+    parser.add_argument("--loop", type=float, required=True, help="seconds after which the source repeats itself")
     parser.add_argument("--seconds", type=float, default=10.0, help="that are taught from")
-    parser.add_argument("--alone", type=float, default=60.0, help="seconds of the stream before it is taught")
-    parser.add_argument("--after", type=float, default=60.0, help="seconds of the stream afterwards")
+    parser.add_argument("--alone", type=float, default=60.0, help="seconds of the stream before each lesson")
+    parser.add_argument("--after", type=float, default=60.0, help="seconds of the stream after it")
     parser.add_argument("--threads", type=int, default=1, help="of the stream's engine")
     parser.add_argument("--note", default="", help="what a reader of the numbers should know")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        result = measure(args, Path(home))
+        result = measure(args, [_taught(words, args.truth) for words in args.lesson], Path(home))
     args.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(
-        json.dumps({name: result[name] for name in ("seconds_to_the_end", "phases_s", "alone", "learning", "swap")}, indent=1)
-    )
+    for one in result["lessons"]:
+        print(json.dumps({name: one[name] for name in one if name != "outcome"}, indent=1))
 
 
 if __name__ == "__main__":

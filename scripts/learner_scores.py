@@ -18,6 +18,8 @@ from cavs.runtime.adapter import Adapter
 from cavs.runtime.engine import LEAST_HEARD, heard_labels
 
 AT_ONCE = 8
+MARKED = 0.01
+"""Share of a picture from which on it counts as marked."""
 
 
 class Only(CaseSource):
@@ -76,9 +78,14 @@ class Scorer:
 
     def marked(self, adapter: Adapter, kept: Kept, listened: torch.Tensor) -> dict[str, float]:
         """With other sounds, in which nothing that is shown sounds: how much is marked, and how much of the thing."""
-        mass, overlap = [], []
+        mass, overlap, sure = [], [], []
         for case, labels, _ in self.labels(adapter, kept, listened):
             thing, marked = case.truth > 0, labels > 0
             mass.append(marked.mean())
+            sure.append(mass[-1] > MARKED)
             overlap.append((marked & thing).sum() / max(1, (marked | thing).sum()))
-        return {"mask_mass": float(np.mean(mass)), "iou_with_thing": float(np.mean(overlap))}
+        return {
+            "mask_mass": float(np.mean(mass)),
+            "iou_with_thing": float(np.mean(overlap)),
+            "marked_above_1_percent": float(np.mean(sure)),
+        }

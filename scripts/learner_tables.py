@@ -12,7 +12,7 @@ from typing import Any
 SITUATIONS = ("alone", "one_silent", "off_mixed")
 COLUMNS = (
     *("photographs", "taught", "class", "alone", "one + one silent", "off-screen mix", "swapped: IoU with the thing"),
-    *("muted: mask mass", "shipped classes: mean before", "after", "CPU s"),
+    *("windows marked after it stopped", "muted: mask mass", "shipped classes: mean before", "after", "CPU s"),
 )
 FEW = 3
 """Steps of a bench, the one before any lesson among them, that are shown with a row for each class."""
@@ -30,6 +30,7 @@ def lessons(told: dict[str, Any]) -> list[str]:
                 name,
                 *(f"{new[one]['iou']:.3f}" for one in SITUATIONS),
                 f"{new['swapped']['iou_with_thing']:.3f}",
+                f"{new['stopped']['marked_above_1_percent']:.0%}",
                 f"{new['muted']['mask_mass']:.4f}",
                 f"{before:.3f}" if own else "",
                 f"{step['old']['mean']:.3f}" if own else "",
@@ -61,11 +62,19 @@ def _first_row(told: dict[str, Any], classes: list[str]) -> list[str]:
 
 
 def live(told: dict[str, Any]) -> list[str]:
-    """What a stream felt."""
-    rows = ["| | seconds | windows/s | p50 ms | p99 ms | max ms |", "| --- | --- | --- | --- | --- | --- |"]
-    for name in ("alone", "learning", "afterwards"):
-        span = told[name]
-        rows.append(f"| {name} | {span['seconds']} | {span['fps']} | {span['p50_ms']} | {span['p99_ms']} | {span['max_ms']} |")
+    """What a stream felt in each lesson, and what was named."""
+    rows = ["| | seconds | windows/s | p50 ms | p99 ms | max ms | names it while it sounds | while it does not |"]
+    rows.append(f"|{' --- |' * 8}")
+    for lesson in told["lessons"]:
+        named = lesson["windows_that_name_it"]
+        for name, when in (("alone", "before"), ("learning", ""), ("afterwards", "after")):
+            span, share = lesson[name], named.get(when, {})
+            cells = [
+                f"{lesson['name']}, {name}",
+                *(str(span[what]) for what in ("seconds", "fps", "p50_ms", "p99_ms", "max_ms")),
+            ]
+            cells += [f"{share[kind]:.0%}" if kind in share else "" for kind in ("sounding", "others")]
+            rows.append(f"| {' | '.join(cells)} |")
     return rows
 
 
@@ -81,7 +90,7 @@ def main() -> None:
     for one in told:
         if len(one.get("steps", ())) > FEW:
             print("\n" + "\n".join(sequence(one)))
-        if "alone" in one:
+        if "lessons" in one:
             print("\n" + "\n".join(live(one)))
 
 
