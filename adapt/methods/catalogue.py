@@ -17,7 +17,7 @@ from cavs.adapt.methods.ewc import Ewc, EwcOptions
 from cavs.adapt.methods.ewf import Ewf, EwfOptions
 from cavs.adapt.methods.fine_tuning import FineTuning
 from cavs.adapt.methods.ilt import Ilt, IltOptions
-from cavs.adapt.methods.joint import Joint
+from cavs.adapt.methods.joint import JointOptions, make_joint
 from cavs.adapt.methods.lra import Lra, LraOptions
 from cavs.adapt.methods.lra_stream import LraStream, LraStreamOptions
 from cavs.adapt.methods.lwf import Lwf, LwfOptions
@@ -56,7 +56,7 @@ class Entry:
 
 METHODS: dict[str, Entry] = {
     "fine-tuning": Entry("lower bound", NoOptions(), lambda _: FineTuning()),
-    "joint": Entry("upper bound", NoOptions(), lambda _: Joint()),
+    "joint": Entry("upper bound", JointOptions(), make_joint),
     "lwf": Entry("Li and Hoiem, ECCV 2016", LwfOptions(), Lwf),
     "lwf-mc": Entry("Rebuffi et al., CVPR 2017", LwfMcOptions(), LwfMc),
     "ilt": Entry("Michieli and Zanuttigh, ICCVW 2019", IltOptions(), Ilt),

@@ -19,10 +19,12 @@ class CavsOptions:
     per_class: int = 5
     criterion: Criterion = "abs_min"
     extra: float = 1.0
-    balance: float = 1.0
+    balance: float = 0.25
     strength: float = 1.0
     objective: Literal["plain", "unbiased", "completed"] = "unbiased"
     distillation: float = 10.0
+    overlap: float = 1.0
+    old_overlap: float = 1.0
     learns: Literal["pairs", "all"] = "all"
 
 
@@ -40,6 +42,8 @@ def make_cavs(options: CavsOptions) -> Cmr:
         strength=options.strength,
         objective=options.objective,
         distillation=options.distillation,
+        overlap=options.overlap,
+        old_overlap=options.old_overlap,
         learns=options.learns,
     )
     return Cmr(rehearsal, Lra(anchoring))

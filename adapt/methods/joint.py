@@ -1,10 +1,24 @@
 """Joint training: every clip of every class seen so far, all classes labelled. The upper bound."""
 
+from dataclasses import dataclass
+
 from cavs.adapt.methods.fine_tuning import FineTuning
-from cavs.adapt.methods.method import Reads
+from cavs.adapt.methods.method import Method, Reads
+from cavs.adapt.methods.overlap import Overlap, OverlapOptions
+
+
+@dataclass(frozen=True, slots=True)
+class JointOptions:
+    """overlap: weight of `overlap.Overlap`: the upper bound of methods that have it."""
+
+    overlap: float = 0.0
 
 
 class Joint(FineTuning):
     """Fine-tuning that may read everything; the data layer labels all seen classes in what it hands out."""
 
     reads: Reads = "all"
+
+
+def make_joint(options: JointOptions) -> Method:
+    return Overlap(Joint(), OverlapOptions(new=options.overlap, old=0.0)) if options.overlap else Joint()

@@ -18,6 +18,7 @@ from cavs.adapt.methods.ewc import task_loss
 from cavs.adapt.methods.fine_tuning import FineTuning
 from cavs.adapt.methods.method import Method, Segmenter, Step, TaskContext, Terms
 from cavs.adapt.methods.mib import Mib, MibOptions
+from cavs.adapt.methods.overlap import Overlap, OverlapOptions
 from cavs.adapt.methods.pseudo import Pseudo, PseudoOptions
 from cavs.adapt.methods.sensitivity import Power, sensitivity
 from cavs.adapt.model.lora import DOWN, UP, adapted_layers, attach_lora, fold_lora
@@ -34,6 +35,7 @@ class LraOptions:
     objective: what is anchored. `plain` cross-entropy trains old classes down, wherever they are background now; `unbiased` and
                `completed` (see `pseudo.Pseudo`) do not. ATLAS marks sounding pixels of no class and needs neither.
     distillation: weight of MiB's, with an objective that is not plain.
+    overlap, old_overlap: weights of `overlap.Overlap` on top of the objective; 0 and 0 leave it out.
     learns:    after the first task only the `pairs` and the classifier, or `all` that learned before.
     """
 
@@ -46,6 +48,8 @@ class LraOptions:
     beta: float = 10.0
     objective: Literal["plain", "unbiased", "completed"] = "unbiased"
     distillation: float = 10.0
+    overlap: float = 1.0
+    old_overlap: float = 1.0
     learns: Literal["pairs", "all"] = "all"
 
     def __post_init__(self) -> None:
@@ -70,10 +74,13 @@ def mean_one_per_layer(values: Mapping[str, Tensor]) -> Tensors:
 def make_objective(options: LraOptions) -> Method:
     """The method whose loss is anchored."""
     if options.objective == "plain":
-        return FineTuning()
-    if options.objective == "unbiased":
-        return Mib(MibOptions(distillation=options.distillation))
-    return Pseudo(PseudoOptions(distillation=options.distillation))
+        losses: Method = FineTuning()
+    elif options.objective == "unbiased":
+        losses = Mib(MibOptions(distillation=options.distillation))
+    else:
+        losses = Pseudo(PseudoOptions(distillation=options.distillation))
+    overlap = OverlapOptions(new=options.overlap, old=options.old_overlap)
+    return Overlap(losses, overlap) if options.overlap or options.old_overlap else losses
 
 
 class Lra(Anchored):

@@ -44,8 +44,8 @@ def unbiased_distillation(logits: Tensor, old_logits: Tensor) -> Tensor:
 class Mib(FineTuning):
     """Unbiased cross-entropy, unbiased distillation, new heads that start as shares of the background.
 
-    MiB has no memory. Rehearsed frames, when a method above brings some, have every class labelled and take the plain
-    cross-entropy (our reading).
+    MiB has no memory. Rehearsed frames, when a method above brings some, have every class labelled: they take the plain
+    cross-entropy, and what the old network says of them, right or wrong, is not distilled (our reading).
     """
 
     def __init__(self, options: MibOptions | None = None) -> None:
@@ -61,6 +61,8 @@ class Mib(FineTuning):
         unbiased = unbiased_cross_entropy(logits, labels, step.task.old)
         plain = row_cross_entropy(logits, labels)
         terms = {"task": torch.where(step.rows.rehearsed, plain, unbiased).mean()}
-        if step.old is not None:
-            terms["distillation"] = self.options.distillation * unbiased_distillation(logits, step.old_said.logits)
+        current = ~step.rows.rehearsed
+        if step.old is not None and current.any():
+            distance = unbiased_distillation(logits[current], step.old_said.logits[current])
+            terms["distillation"] = self.options.distillation * current.float().mean() * distance
         return terms

@@ -50,6 +50,17 @@ def test_rehearsed_frames_take_the_plain_loss() -> None:
     torch.testing.assert_close(Mib().loss(step)["task"], plain)
 
 
+def test_only_current_frames_are_distilled() -> None:
+    step = second_step(some_rows(count=4, labels=(0, 1, 3), outputs=4))
+    whole = Mib().loss(step)["distillation"]
+    torch.testing.assert_close(whole, 10 * unbiased_distillation(step.said.logits, step.old_said.logits))
+    step.rows.rehearsed[1:] = True
+    first = unbiased_distillation(step.said.logits[:1], step.old_said.logits[:1])
+    torch.testing.assert_close(Mib().loss(step)["distillation"], 10 * first / 4)
+    step.rows.rehearsed[:] = True
+    assert "distillation" not in Mib().loss(step)
+
+
 def test_new_heads_start_as_shares_of_the_background_from_the_second_task_on() -> None:
     segmenter, method = tiny(), Mib()
     method.begin_task(context(segmenter, Task(0, 0, 2)))
