@@ -98,6 +98,18 @@ def by_class(name: str) -> str:
     return table(["class IoU, dataset", *(SITUATIONS[key] for key in ("alone", "one_silent", "two_sound"))], rows)
 
 
+def causes(name: str) -> str:
+    """How often each sense, by itself, was right, and what the mask was worth when both were; means over seeds."""
+    reports = load(name)
+    measures = ("heard", "seen", "both", "binary_iou_if_both", "binary_iou_otherwise")
+    rows = []
+    for key, title in SITUATIONS.items():
+        found = [r["scenarios"][key]["causes"] for r in reports if "causes" in r["scenarios"].get(key, {})]
+        if found:
+            rows.append([title, *(f"{mean(one[measure] for one in found):.2f}" for measure in measures)])
+    return table(["situation", "heard right", "seen right", "both", "binary IoU if both", "otherwise"], rows)
+
+
 def onset(name: str) -> str:
     rows = []
     for report in load(name):
@@ -177,7 +189,7 @@ def hops(name: str) -> str:
 
 TABLES: dict[str, Callable[[str], str]] = {
     "masks": masks, "empty": empties, "classes": by_class, "onset": onset, "windows": windows, "hops": hops,
-    "ablation": ablation, "mistaken": mistaken,
+    "ablation": ablation, "mistaken": mistaken, "causes": causes,
 }  # fmt: skip
 
 
