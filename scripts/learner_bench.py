@@ -90,7 +90,10 @@ class Bench:
             self.kept_new[cls] = [self.scorer.keep(source, name, frames, 8) for name in (*NEW_SCENARIOS, STOPPED)]
         *kept, stopped = self.kept_new[cls]
         scores = {one.name: self.scorer.score(adapter, one) for one in kept}
-        result = {name: {"iou": s["class_iou"].get(cls, 0.0), "binary_iou": s["binary_iou"]} for name, s in scores.items()}
+        result = {
+            name: {"iou": s["class_iou"].get(cls, 0.0), "binary_iou": s["binary_iou"], "causes": s.get("causes")}
+            for name, s in scores.items()
+        }
         other = self.kept_old[0].listened
         swapped = other[torch.arange(len(kept[0].cases)) * 5 % len(other)]
         silence = listen(self.network, np.zeros((1, self.form["samples"]), np.float32)).expand(len(kept[0].cases), -1, -1)

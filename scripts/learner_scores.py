@@ -14,6 +14,7 @@ from cavs.adapt.model.labelling import label_pixels
 from cavs.adapt.model.network import Network, Perception
 from cavs.adapt.scenarios import Case, CaseSource
 from cavs.adapt.scoring import ScenarioScores
+from cavs.adapt.serving import Answer
 from cavs.runtime.adapter import Adapter
 from cavs.runtime.engine import LEAST_HEARD, heard_labels
 
@@ -51,36 +52,40 @@ class Scorer:
         return Kept(name, cases, look(self.network, frames), listen(self.network, sounds))
 
     @torch.inference_mode()
-    def labels(self, adapter: Adapter, kept: Kept, listened: torch.Tensor | None = None) -> Iterator[tuple[Case, Any, Any]]:
+    def answers(self, adapter: Adapter, kept: Kept, listened: torch.Tensor) -> Iterator[tuple[Case, Answer, int]]:
+        """Each case with the answer that holds its own, and its place there. listened: in place of its sounds."""
         put_adapter(self.network, adapter)
         rows = rows_of(self.network)
-        listened = kept.listened if listened is None else listened
         for index in torch.split(torch.arange(len(kept.cases)), AT_ONCE):
             seen, heard = see(self.network, kept.looks.of(index)), hear(self.network, listened[index])
             said = said_of(self.network, seen, heard, 1, rows)
             perception = Perception(
                 said.sounding[:, None], said.embedding, said.class_logits, said.named_logits, said.presence, heard
             )
-            label, probability, _ = label_pixels(self.network, perception, self.network.thresholds)
+            label, probability, nearness = label_pixels(self.network, perception, self.network.thresholds)
             presence = (torch.sigmoid(said.presence) * rows.used).numpy()
+            marked = zip(label.byte().numpy(), presence, strict=True)
+            labels = np.stack([heard_labels(one, by, LEAST_HEARD) for one, by in marked])
+            confidence = np.round(255 * probability.numpy() * (labels > 0)).astype(np.uint8)
+            nearest = said.class_logits.argmax(1).byte().numpy()
+            answer = Answer(labels, confidence, nearness.numpy(), presence, nearest)
             for n, i in enumerate(index.tolist()):
-                shown = heard_labels(label[n].byte().numpy(), presence[n], LEAST_HEARD)
-                yield kept.cases[i], shown, (255 * probability[n] * (shown > 0)).round().byte().numpy()
+                yield kept.cases[i], answer, n
 
     def score(self, adapter: Adapter, kept: Kept) -> dict[str, Any]:
         names = [""] * 128
         for row, name in adapter.classes:
             names[row] = name
         scores = ScenarioScores(kept.name, tuple(names), tuple(row for row, _ in adapter.classes))
-        for case, labels, confidence in self.labels(adapter, kept):
-            scores.add(case, labels, confidence)
+        for case, answer, n in self.answers(adapter, kept, kept.listened):
+            scores.add(case, answer, n)
         return scores.summary()
 
     def marked(self, adapter: Adapter, kept: Kept, listened: torch.Tensor) -> dict[str, float]:
         """With other sounds, in which nothing that is shown sounds: how much is marked, and how much of the thing."""
         mass, overlap, sure = [], [], []
-        for case, labels, _ in self.labels(adapter, kept, listened):
-            thing, marked = case.truth > 0, labels > 0
+        for case, answer, n in self.answers(adapter, kept, listened):
+            thing, marked = case.truth > 0, answer.labels[n] > 0
             mass.append(marked.mean())
             sure.append(mass[-1] > MARKED)
             overlap.append((marked & thing).sum() / max(1, (marked | thing).sum()))
