@@ -181,7 +181,8 @@ class Composer:
 def _louder(sound: Samples, rng: Rng) -> Samples:
     """Or quieter."""
     loudness = np.float32(10 ** (rng.uniform(-10, 6) / 20))
-    return np.clip(sound * loudness, -1, 1).astype(np.float32)
+    changed: Samples = np.clip(sound * loudness, -1, 1).astype(np.float32)
+    return changed
 
 
 def join(parts: Sequence[Pool]) -> Pool:
