@@ -23,8 +23,9 @@ class CavsOptions:
     strength: float = 1.0
     objective: Literal["plain", "unbiased", "completed"] = "unbiased"
     distillation: float = 10.0
-    overlap: float = 1.0
-    old_overlap: float = 1.0
+    overlap: float = 0.3
+    old_overlap: float = 0.3
+    exchange: bool = True
     learns: Literal["pairs", "all"] = "all"
 
 
@@ -44,6 +45,7 @@ def make_cavs(options: CavsOptions) -> Cmr:
         distillation=options.distillation,
         overlap=options.overlap,
         old_overlap=options.old_overlap,
+        exchange=options.exchange,
         learns=options.learns,
     )
     return Cmr(rehearsal, Lra(anchoring))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cavs.adapt.methods.exchange import Exchange
 from cavs.adapt.methods.fine_tuning import FineTuning
 from cavs.adapt.methods.method import Method, Reads
 from cavs.adapt.methods.overlap import Overlap, OverlapOptions
@@ -9,9 +10,10 @@ from cavs.adapt.methods.overlap import Overlap, OverlapOptions
 
 @dataclass(frozen=True, slots=True)
 class JointOptions:
-    """overlap: weight of `overlap.Overlap`: the upper bound of methods that have it."""
+    """overlap: weight of `overlap.Overlap`. exchange: as in `exchange.Exchange`. The upper bound of methods that have them."""
 
     overlap: float = 0.0
+    exchange: bool = False
 
 
 class Joint(FineTuning):
@@ -21,4 +23,7 @@ class Joint(FineTuning):
 
 
 def make_joint(options: JointOptions) -> Method:
-    return Overlap(Joint(), OverlapOptions(new=options.overlap, old=0.0)) if options.overlap else Joint()
+    method: Method = Joint()
+    if options.overlap:
+        method = Overlap(method, OverlapOptions(new=options.overlap, old=0.0))
+    return Exchange(method) if options.exchange else method

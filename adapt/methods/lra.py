@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cavs.adapt.methods.anchored import Anchored, Tensors, quadratic_penalty
 from cavs.adapt.methods.ewc import task_loss
+from cavs.adapt.methods.exchange import Exchange
 from cavs.adapt.methods.fine_tuning import FineTuning
 from cavs.adapt.methods.method import Method, Segmenter, Step, TaskContext, Terms
 from cavs.adapt.methods.mib import Mib, MibOptions
@@ -36,6 +37,7 @@ class LraOptions:
                `completed` (see `pseudo.Pseudo`) do not. ATLAS marks sounding pixels of no class and needs neither.
     distillation: weight of MiB's, with an objective that is not plain.
     overlap, old_overlap: weights of `overlap.Overlap` on top of the objective; 0 and 0 leave it out.
+    exchange:  sounds change places between frames of the same labels (`exchange.Exchange`).
     learns:    after the first task only the `pairs` and the classifier, or `all` that learned before.
     """
 
@@ -48,8 +50,9 @@ class LraOptions:
     beta: float = 10.0
     objective: Literal["plain", "unbiased", "completed"] = "unbiased"
     distillation: float = 10.0
-    overlap: float = 1.0
-    old_overlap: float = 1.0
+    overlap: float = 0.3
+    old_overlap: float = 0.3
+    exchange: bool = True
     learns: Literal["pairs", "all"] = "all"
 
     def __post_init__(self) -> None:
@@ -79,8 +82,9 @@ def make_objective(options: LraOptions) -> Method:
         losses = Mib(MibOptions(distillation=options.distillation))
     else:
         losses = Pseudo(PseudoOptions(distillation=options.distillation))
-    overlap = OverlapOptions(new=options.overlap, old=options.old_overlap)
-    return Overlap(losses, overlap) if options.overlap or options.old_overlap else losses
+    if options.overlap or options.old_overlap:
+        losses = Overlap(losses, OverlapOptions(new=options.overlap, old=options.old_overlap))
+    return Exchange(losses) if options.exchange else losses
 
 
 class Lra(Anchored):

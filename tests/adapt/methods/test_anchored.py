@@ -20,7 +20,9 @@ ALL = [
     lambda strength: PathIntegral(PathIntegralOptions(importance=strength)),
     lambda strength: RiemannianWalk(RiemannianWalkOptions(importance=strength, every=1)),
     lambda strength: Mas(MasOptions(importance=strength)),
-    lambda strength: Lra(LraOptions(strength=strength, objective="plain", learns="all", overlap=0, old_overlap=0)),
+    lambda strength: Lra(
+        LraOptions(strength=strength, objective="plain", learns="all", overlap=0, old_overlap=0, exchange=False)
+    ),
 ]
 NAMES = ["ewc", "ewc-after", "pi", "rw", "mas", "lra"]
 FIRST, SECOND = Task(0, 0, 1), Task(1, 1, 1)

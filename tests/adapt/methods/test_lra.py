@@ -50,7 +50,7 @@ def test_later_tasks_move_everything_or_pairs_and_classifier_only() -> None:
 
 @pytest.mark.parametrize(("objective", "kind"), [("plain", FineTuning), ("unbiased", Mib), ("completed", Pseudo)])
 def test_what_is_anchored_is_an_option(objective: Literal["plain", "unbiased", "completed"], kind: type) -> None:
-    assert type(Lra(LraOptions(objective=objective, overlap=0, old_overlap=0)).objective) is kind
+    assert type(Lra(LraOptions(objective=objective, overlap=0, old_overlap=0, exchange=False)).objective) is kind
 
 
 def test_importance_has_a_mean_of_1_in_every_layer() -> None:

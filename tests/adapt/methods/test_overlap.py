@@ -70,5 +70,5 @@ def test_rehearsed_frames_count_for_every_class_by_their_labels() -> None:
 def test_joint_training_with_it_counts_every_class() -> None:
     step = second_step(some_rows(labels=(1, 3), outputs=4))
     found = make_joint(JointOptions(overlap=2.0)).loss(step)
-    assert float(found["overlap"]) == pytest.approx(2 * overlap_distance(step.said.logits, step.rows.labels, 1, 3).item())
+    assert found["overlap"].item() == pytest.approx(2 * overlap_distance(step.said.logits, step.rows.labels, 1, 3).item())
     assert set(make_joint(JointOptions()).loss(step)) == {"task"}
