@@ -119,12 +119,12 @@ def follow(subscriber: Subscriber, seen: Seen, doings: Doings, until: Any) -> No
 
 @dataclass(frozen=True)
 class Taught:
-    """A lesson as it is asked for. at_s: of the clip, when its box is right. sounds: whether it sounds then, if known."""
+    """A lesson as it is asked for. at_s: of the clip, when its box is right. kind: of a moment of the clip, where known."""
 
     name: str
     box: tuple[float, ...]
     at_s: float
-    sounds: Callable[[float], bool] | None = None
+    kind: Callable[[float], str] = lambda _: "all"
 
 
 class Run:
@@ -211,12 +211,11 @@ def _ready(doings: Doings) -> bool:
 
 
 def _share(seen: Seen, taught: Taught, loop_s: float, begin_ns: int, end_ns: int) -> dict[str, float]:
-    """Of the windows in which it sounds, and of the others, the share that name it; of all, where nobody knows which."""
+    """The share that name it of the windows in which it sounds, those in which it is seen and silent, and those elsewhere."""
     named: dict[str, list[bool]] = {}
     for n, at in enumerate(seen.at_ns):
         if begin_ns <= at < end_ns:
-            kind = "all" if taught.sounds is None else "sounding" if taught.sounds(seen.moment_s(n, loop_s)) else "others"
-            named.setdefault(kind, []).append(taught.name in seen.names[n])
+            named.setdefault(taught.kind(seen.moment_s(n, loop_s)), []).append(taught.name in seen.names[n])
     return {kind: round(float(np.mean(several)), 3) for kind, several in named.items()}
 
 
@@ -238,10 +237,12 @@ def _taught(words: Sequence[str], truths: Sequence[Sequence[str]]) -> Taught:
     with np.load(file[0]) as truth:
         times_s, sounding = truth["times_s"] + float(file[1]), truth["masks"].any(axis=(1, 2))
 
-    def sounds(moment_s: float) -> bool:
-        return bool(times_s[0] <= moment_s < times_s[-1] and sounding[np.searchsorted(times_s, moment_s, "right") - 1])
+    def kind(moment_s: float) -> str:
+        if not times_s[0] <= moment_s <= times_s[-1]:
+            return "elsewhere"
+        return "sounding" if sounding[np.searchsorted(times_s, moment_s, "right") - 1] else "paused"
 
-    return Taught(name, tuple(box), at_s, sounds)
+    return Taught(name, tuple(box), at_s, kind)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ COLUMNS = (
     *("photographs", "taught", "class", "alone", "one + one silent", "off-screen mix", "swapped: IoU with the thing"),
     *("windows marked after it stopped", "muted: mask mass", "shipped classes: mean before", "after", "CPU s"),
 )
+KINDS = {"sounding": "while it sounds", "paused": "while it is silent", "elsewhere": "elsewhere", "others": "of the others"}
 FEW = 3
 """Steps of a bench, the one before any lesson among them, that are shown with a row for each class."""
 
@@ -63,8 +64,7 @@ def _first_row(told: dict[str, Any], classes: list[str]) -> list[str]:
 
 def live(told: dict[str, Any]) -> list[str]:
     """What a stream felt in each lesson, and what was named."""
-    rows = ["| | seconds | windows/s | p50 ms | p99 ms | max ms | names it while it sounds | while it does not |"]
-    rows.append(f"|{' --- |' * 8}")
+    rows = ["| | seconds | windows/s | p50 ms | p99 ms | max ms | of the windows it is named in |", f"|{' --- |' * 7}"]
     for lesson in told["lessons"]:
         named = lesson["windows_that_name_it"]
         for name, when in (("alone", "before"), ("learning", ""), ("afterwards", "after")):
@@ -73,7 +73,7 @@ def live(told: dict[str, Any]) -> list[str]:
                 f"{lesson['name']}, {name}",
                 *(str(span[what]) for what in ("seconds", "fps", "p50_ms", "p99_ms", "max_ms")),
             ]
-            cells += [f"{share[kind]:.0%}" if kind in share else "" for kind in ("sounding", "others")]
+            cells.append(", ".join(f"{share[kind]:.0%} {text}" for kind, text in KINDS.items() if kind in share))
             rows.append(f"| {' | '.join(cells)} |")
     return rows
 
