@@ -78,6 +78,30 @@ def live(told: dict[str, Any]) -> list[str]:
     return rows
 
 
+def tried(told: dict[str, Any]) -> list[str]:
+    """What was tried on val, and what a threshold on the presence of the taught class would do."""
+    head = ("what", "class", *SITUATIONS, "swapped", "shipped classes, points", "heard in unseen", "in shipped classes")
+    rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for run in told["runs"]:
+        cells = [run["what"], run["class"], *(f"{run[name]:.3f}" for name in (*SITUATIONS, "swapped"))]
+        cells.append(f"{run['shipped_points']:+.1f}")
+        cells += [f"{run[name]:.2f}" for name in ("heard_in_unseen", "heard_in_shipped_classes")]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def labels(told: dict[str, Any]) -> list[str]:
+    """With a box and without a hint: lessons, refusals, and of the others the overlap with the truth."""
+    rows = ["| hint | lessons | refused | overlap of the outline | kept windows that sound |", f"|{' --- |' * 5}"]
+    for hint in dict.fromkeys(one["hint"] for one in told["lessons"]):
+        mine = [one for one in told["lessons"] if one["hint"] == hint]
+        taken = [one for one in mine if not one["refused"]]
+        shares = [sum(one[what] for one in taken) / len(taken) for what in ("outline_iou", "of_them_sound")] if taken else []
+        cells = [hint, str(len(mine)), str(len(mine) - len(taken)), *(f"{share:.2f}" for share in shares)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+")
@@ -90,8 +114,10 @@ def main() -> None:
     for one in told:
         if len(one.get("steps", ())) > FEW:
             print("\n" + "\n".join(sequence(one)))
+        if "runs" in one:
+            print("\n" + "\n".join(tried(one)))
         if "lessons" in one:
-            print("\n" + "\n".join(live(one)))
+            print("\n" + "\n".join(live(one) if "versions" in one else labels(one)))
 
 
 if __name__ == "__main__":
