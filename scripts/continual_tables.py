@@ -89,7 +89,7 @@ def score_table(shown: Runs, known: Runs) -> str:
                 spread(finals(runs, AVSS)),
                 spread([matrix.average_incremental for matrix in matrices]),
                 f"{mean(run.memory_clips for run in runs):.0f}",
-                f"{mean(sum(run.steps) for run in runs):.0f}",
+                " + ".join(map(str, runs[0].steps)),
                 str(len(runs)),
             ]
         )
@@ -116,12 +116,15 @@ def pairs(protocol: str) -> str:
     known = load(protocol, [RECORDS / "continual.runs.jsonl"])
     names = {label: [one_pair_wrong(run) for run in runs] for label, runs in known.items()}
     every = sorted({pair for of_label in names.values() for of_run in of_label for pair in of_run})
-    head = ["earlier, later class", *known]
     rows = [
-        [f"{a}, {b}", *(spread(numbers(of_run.get((a, b)) for of_run in names[label])) for label in known)] for a, b in every
+        [
+            label,
+            *(spread(numbers(of_run.get(pair) for of_run in names[label])) for pair in every),
+            spread(numbers(pixels_wrong(run, every) for run in runs)),
+        ]
+        for label, runs in known.items()
     ]
-    together = ["all pairs", *(spread(numbers(pixels_wrong(run, every) for run in runs)) for runs in known.values())]
-    return table(head, [*rows, together])
+    return table(["method", *(f"{a}, {b}" for a, b in every), "all pairs"], rows)
 
 
 def numbers(values: Iterable[float | None]) -> list[float]:
@@ -129,21 +132,18 @@ def numbers(values: Iterable[float | None]) -> list[float]:
 
 
 def matrices(protocol: str) -> str:
-    """Thousands of pixels of the most mistaken pair at the end, truth in rows, a mean over seeds."""
+    """Pixels of the most mistaken pair at the end, truth in rows, a mean over seeds."""
     known = load(protocol, [RECORDS / "continual.runs.jsonl"])
     wrong = {
         pair: [one_pair_wrong(run)[pair] or 0 for runs in known.values() for run in runs] for pair in paired_classes(known)
     }
     worst = max(sorted(wrong), key=lambda pair: mean(wrong[pair]))
-    head = ["truth", *(f"{label}: {said}" for label in known for said in ("background", *worst, "others"))]
     rows = []
-    for truth in worst:
-        cells = []
-        for runs in known.values():
-            lines = np.mean([line_of(run, truth, worst) for run in runs], axis=0)
-            cells += [f"{pixels / 1000:.1f}" for pixels in lines]
-        rows.append([truth, *cells])
-    return table(head, rows)
+    for label, runs in known.items():
+        for truth in worst:
+            line = np.mean([line_of(run, truth, worst) for run in runs], axis=0)
+            rows.append([label, truth, *(f"{pixels:.0f}" for pixels in line)])
+    return table(["method", "truth", "as background", *(f"as {name}" for name in worst), "as others"], rows)
 
 
 def paired_classes(known: Runs) -> list[tuple[str, str]]:

@@ -69,3 +69,25 @@ def test_methods_are_compared_with_mib_seed_by_seed(
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| cavs", "| mib"]
     assert "| cavs | 0.170 ± 0.085 | 0.020 ± 0.014 |" in lines[2]
     assert "cavs (extra 0)" in script.ablation("ci-1-1-overlapped")
+
+
+def test_pairs_and_matrices_have_a_row_for_each_method(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [
+        record("cavs", 0, 0.2, [[90, 0, 0], [40, 30, 10], [50, 6, 4]]),
+        record("mib", 0, 0.1, [[90, 0, 0], [80, 0, 0], [60, 0, 0]]),
+    ]
+    (tmp_path / "continual.runs.jsonl").write_text("".join(run.model_dump_json() + "\n" for run in runs))
+    monkeypatch.setattr(script, "RECORDS", tmp_path)
+    assert script.pairs("ci-1-1-overlapped").splitlines()[2:] == ["| cavs | 0.320 | 0.320 |", "| mib |  |  |"]
+    lines = script.matrices("ci-1-1-overlapped").splitlines()
+    assert lines[0] == "| method | truth | as background | as drum | as guitar | as others |"
+    assert lines[2:4] == ["| cavs | drum | 40 | 30 | 10 | 0 |", "| cavs | guitar | 50 | 6 | 4 | 0 |"]
+
+
+def test_steps_of_every_task_stand_in_the_table(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = record("mib", 0, 0.1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]).model_copy(update={"steps": [7, 12]})
+    (tmp_path / "continual.runs.jsonl").write_text(run.model_dump_json() + "\n")
+    monkeypatch.setattr(script, "RECORDS", tmp_path)
+    assert "| 7 + 12 |" in script.scores("ci-1-1-overlapped")
