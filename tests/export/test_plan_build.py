@@ -23,6 +23,7 @@ from tests.runtime.test_tensorrt_versions import RTX_HERE
 from tests.small_network import small_network
 
 needs_builder = pytest.mark.skipif(not RTX_HERE, reason="needs TensorRT for RTX: pip install 'cavs-stream[rtx]'")
+pytestmark = pytest.mark.timeout(600)  # the builder takes 10 s of a processor, and many times that where others have it
 no_gpu = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="a GPU is here")
 LIBRARY = SimulatedGpu("rtx-1.7").library
 """The version the plans are for, where nothing is built."""
