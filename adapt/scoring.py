@@ -11,7 +11,7 @@ from cavs.adapt.causes import ONE_SOUNDS, Causes
 from cavs.adapt.metrics import ClassScores, binary_iou, f_curves, lit_share, mask_mass, max_f
 from cavs.adapt.model.network import Network
 from cavs.adapt.scenarios import EMPTY, MARKED, Case, CaseSource
-from cavs.adapt.serving import Answer, answer
+from cavs.adapt.serving import answer
 from cavs.runtime.engine import LABEL_SILENT
 
 BATCH = 16
@@ -38,9 +38,7 @@ class ScenarioScores:
     def __post_init__(self) -> None:
         self.classes = ClassScores(len(self.class_names))
 
-    def add(self, case: Case, said: Answer, n: int) -> None:
-        """said: of several windows, of which this is the n-th."""
-        labels, confidence = said.labels[n], said.confidence[n]
+    def add(self, case: Case, labels: npt.NDArray[np.uint8], confidence: npt.NDArray[np.uint8]) -> None:
         marked, truth = labels[None] != LABEL_SILENT, case.truth[None] != LABEL_SILENT
         self.classes.add(labels, case.truth)
         self.iou += binary_iou(marked, truth).tolist()
@@ -50,8 +48,11 @@ class ScenarioScores:
             self.swapped_iou.append(float((marked[0] & case.silent).sum() / (marked[0] | case.silent).sum()))
         self.curves += list(f_curves(confidence[None], truth))
         self.sources.append(case.sources)
+
+    def add_causes(self, case: Case, presence: npt.NDArray[np.float32], seen: npt.NDArray[np.uint8]) -> None:
+        """What each sense by itself made of the case that was added last; an engine does not say what is `seen`."""
         if self.name in ONE_SOUNDS:
-            self.causes.add(case.truth, said.presence[n], said.seen[n], self.iou[-1])
+            self.causes.add(case.truth, presence, seen, self.iou[-1])
 
     def summary(self) -> dict[str, Any]:
         """JSON: the scores of the scenario by the names of metrics.py."""
@@ -97,7 +98,8 @@ def score(
         for batch in _batches(source.cases(name, frames, seed)):
             said = answer(network, np.stack([c.frame for c in batch]), np.stack([c.sound for c in batch]))
             for n, case in enumerate(batch):
-                scores.add(case, said, n)
+                scores.add(case, said.labels[n], said.confidence[n])
+                scores.add_causes(case, said.presence[n], said.seen[n])
         if scores.mass:  # photographs with outlined objects may be lacking
             results[name] = scores
     return results

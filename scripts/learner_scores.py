@@ -78,7 +78,8 @@ class Scorer:
             names[row] = name
         scores = ScenarioScores(kept.name, tuple(names), tuple(row for row, _ in adapter.classes))
         for case, answer, n in self.answers(adapter, kept, kept.listened):
-            scores.add(case, answer, n)
+            scores.add(case, answer.labels[n], answer.confidence[n])
+            scores.add_causes(case, answer.presence[n], answer.seen[n])
         return scores.summary()
 
     def marked(self, adapter: Adapter, kept: Kept, listened: torch.Tensor) -> dict[str, float]:
