@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs.adapt.scenarios import FIRST_CLASS
-from cavs.runtime.engine import LABEL_SILENT
+from cavs.runtime.engine import LABEL_FIRST_CLASS, LABEL_SILENT
 
 ONE_SOUNDS = ("alone", "one_silent")
 """The scenarios in which exactly one class sounds, and is seen."""
@@ -29,7 +28,7 @@ class Causes:
         shown = np.unique(truth[truth != LABEL_SILENT])
         if len(shown) != 1:
             return
-        row = int(shown[0]) - FIRST_CLASS
+        row = int(shown[0]) - LABEL_FIRST_CLASS
         step = truth.shape[0] // seen.shape[0]
         thing = truth[step // 2 :: step, step // 2 :: step] != LABEL_SILENT
         if not thing.any():

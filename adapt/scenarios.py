@@ -20,6 +20,7 @@ import numpy.typing as npt
 from cavs.adapt.data.ingredients import Ingredients
 from cavs.adapt.data.scene import Scene, SceneWish, compose_scene
 from cavs.adapt.data.sound import Sound, SoundWish, compose_sound
+from cavs.runtime.engine import LABEL_FIRST_CLASS
 from cavs.runtime.errors import DataRejected
 
 MARKED = ("alone", "one_silent", "two_sound", "off_mixed", "real")
@@ -27,7 +28,6 @@ EMPTY = ("off_only", "no_target", "silence", "stopped")
 SHOWN = {"alone": 1, "one_silent": 2, "two_sound": 3, "off_mixed": 2, "real": 1}  # classes asked for; others show 2
 HEARD = {"alone": 1, "one_silent": 1, "two_sound": 2, "off_mixed": 1, "real": 1}
 REDRAWS = 8
-FIRST_CLASS = 2  # label of row 0 in the graph contract
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -85,7 +85,7 @@ class CaseSource:
         silent = np.zeros(scene.frame.shape[:2], np.bool_)
         for one in scene.instances:
             if one.cls in heard:
-                truth[one.mask] = FIRST_CLASS + self.rows[one.cls]
+                truth[one.mask] = LABEL_FIRST_CLASS + self.rows[one.cls]
             elif one.cls in self.classes:
                 silent |= one.mask
         sources = tuple(one.source for one in scene.instances) + sound.recordings

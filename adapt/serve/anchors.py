@@ -12,11 +12,12 @@ import numpy as np
 from cavs.adapt.data.ingredients import Split
 from cavs.adapt.data.procedural import CLASSES, procedural_ingredients
 from cavs.adapt.learn.exemplar import Exemplar
-from cavs.adapt.scenarios import FIRST_CLASS, CaseSource
+from cavs.adapt.scenarios import CaseSource
 from cavs.adapt.serve.exemplar_files import Kept
 from cavs.adapt.serve.memory import Bounds, Memory
 from cavs.runtime.bundle import Bundle
 from cavs.runtime.disk import Disk
+from cavs.runtime.engine import LABEL_FIRST_CLASS
 
 PER_CLASS = 24
 """Anchors of one class at most: a trial runs them all, twice."""
@@ -89,8 +90,8 @@ def drawn_anchors(bundle: Bundle, known: Sequence[str]) -> Iterator[Exemplar]:
     for scenario in DRAWN_SCENARIOS:
         for case in source.cases(scenario, DRAWN_EACH * len(classes), DRAWN_SEED):
             marks = tuple(
-                (name, case.truth == FIRST_CLASS + row)
+                (name, case.truth == LABEL_FIRST_CLASS + row)
                 for row, name in enumerate(classes)
-                if np.any(case.truth == FIRST_CLASS + row)
+                if np.any(case.truth == LABEL_FIRST_CLASS + row)
             )
             yield Exemplar(case.frame, case.sound.astype(np.float32), marks, DRAWN, 0, 1.0)

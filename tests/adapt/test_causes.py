@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cavs.adapt.causes import Causes
-from cavs.adapt.scenarios import FIRST_CLASS
+from cavs.runtime.engine import LABEL_FIRST_CLASS
 
 DOG, CAT = 0, 1
 HEARS_DOG, HEARS_CAT = np.array([0.9, 0.1], np.float32), np.array([0.2, 0.6], np.float32)
@@ -13,7 +13,7 @@ HEARS_DOG, HEARS_CAT = np.array([0.9, 0.1], np.float32), np.array([0.2, 0.6], np
 def truth(of: int = DOG) -> np.ndarray:
     """A thing in the left half of a 32 x 32 picture."""
     labels = np.zeros((32, 32), np.uint8)
-    labels[:, :16] = FIRST_CLASS + of
+    labels[:, :16] = LABEL_FIRST_CLASS + of
     return labels
 
 
@@ -48,6 +48,6 @@ def test_a_frame_without_the_thing_or_with_one_too_thin_to_look_at_is_passed_ove
     causes = Causes()
     causes.add(np.zeros((32, 32), np.uint8), HEARS_DOG, sees(DOG, CAT), 1.0)
     thin = np.zeros((32, 32), np.uint8)
-    thin[0] = FIRST_CLASS
+    thin[0] = LABEL_FIRST_CLASS
     causes.add(thin, HEARS_DOG, sees(DOG, CAT), 0.0)
     assert not causes.iou

@@ -5,7 +5,8 @@ import pytest
 
 from cavs.adapt.data.ingredients import Ingredients
 from cavs.adapt.data.procedural import CLASSES
-from cavs.adapt.scenarios import EMPTY, FIRST_CLASS, Case, CaseSource
+from cavs.adapt.scenarios import EMPTY, Case, CaseSource
+from cavs.runtime.engine import LABEL_FIRST_CLASS
 
 ROWS = {name: row for row, name in enumerate(CLASSES)}
 
@@ -23,7 +24,7 @@ def test_cases_are_a_function_of_the_seed(drawn: Ingredients) -> None:
 
 def test_classes_take_turns_in_what_sounds(drawn: Ingredients) -> None:
     sounding = [set(np.unique(case.truth)) - {0} for case in cases(drawn, "one_silent", 5)]
-    assert sounding == [{FIRST_CLASS + row} for row in range(5)]
+    assert sounding == [{LABEL_FIRST_CLASS + row} for row in range(5)]
 
 
 @pytest.mark.parametrize(("name", "sounding", "silent"), [("alone", 1, False), ("one_silent", 1, True), ("two_sound", 2, True)])
