@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Methods compared on composed data: composes it, trains the network they start from, runs the grid. A second call goes on.
 
-    scripts/continual.py data    --ingredients DIR --out DIR       mixed.* for CI-like, paired.* for CIM-like
+    scripts/continual.py data    --ingredients DIR --out DIR       single.* for CIS-like, mixed.* for CI-, paired.* for CIM-like
     scripts/continual.py network --ingredients DIR --visual-weights FILE --audio-weights FILE --out DIR
-    scripts/continual.py GROUP ... --out DIR                       table, entangled, ablation
+    scripts/continual.py GROUP ... --out DIR                       single, mixed, entangled, ablation
     scripts/continual.py tables  --out DIR                         records to docs/continual, tables to docs/continual.md
 
 `network` is a small form of the shipped network, trained by `cavs-adapt train` on the classes of the first task alone: no
@@ -36,8 +36,13 @@ SETS = {  # name: split, clips, seed
     "mixed.val": ("val", 150, 3),
     "paired.train": ("train", 330, 4),
     "paired.test": ("test", 110, 5),
+    "single.train": ("train", 500, 6),
+    "single.test": ("test", 150, 7),
+    "single.val": ("val", 100, 8),
 }
-PAIRED = ("--sources", "0", "0.8", "0.2")
+SOURCES = {"paired": ("--sources", "0", "0.8", "0.2"), "single": ("--sources", "1", "--seconds", "10")}
+"""Ten seconds have ten annotated frames; of five with one source, AVSS annotates one."""
+DATA = {"ci": "mixed", "cis": "single", "cim": "paired"}
 NARROW = {"stride4": 32, "stride8": 32, "stride16": 64, "stride32": 64, "token_width": 64, "token_layers": 1}
 """The shipped network's form in small."""
 STEPS = "2400"
@@ -47,6 +52,7 @@ TRAINING = (
 )  # fmt: skip
 """Of the first task's network. No photographs of whole scenes: they show later classes."""
 RANK, RANKS = 8, (2, 4, 16)
+MAIN, UNTOUCHED = f"rank{RANK}", "untouched"
 RECIPE = ("--head", "lean", "--common", "10", "--epochs", "1", "6", "--batch", "16", "--rate", "3e-3")
 SEEDS = ("0", "1", "2")
 PER_CLASS = 5
@@ -58,30 +64,23 @@ NO_OVERLAP: Options = {"overlap": 0, "old_overlap": 0}
 BOTH: Options = {"exchange": True, "overlap": 0.3}
 """What `cavs` and `lra` have beside their losses, for joint training."""
 TABLE: tuple[tuple[str, Options], ...] = (  # what matters most comes first
-    ("mib", {}), ("cavs", {}), ("lra", {}), ("joint", {}), ("fine-tuning", {}), ("er", KEPT), ("cmr", {}), ("der++", KEPT),
-    ("lwf", {}), ("plop", {}), ("joint", BOTH), ("ewf-mib", {}), ("ilt", {}), ("ewc", {}), ("ssul", {}),
-    ("lwf-mc", {}), ("pi", {}), ("rw", {}), ("o-lora", {}), ("inf-lora", {}), ("av-cil", KEPT), ("cross-sdc", KEPT),
-    ("ssul-m", KEPT), ("ewf-plop", {}), ("mas", {}), ("lra-delta", {}), ("cmr-reference", {}),
+    ("cavs", {}), ("mib", {}), ("lra", {}), ("joint", {}), ("fine-tuning", {}), ("er", KEPT), ("cmr", {}), ("der++", KEPT),
+    ("lwf", {}), ("plop", {}), ("joint", BOTH), ("ssul-m", KEPT), ("av-cil", KEPT), ("cross-sdc", KEPT), ("ewf-mib", {}),
+    ("ilt", {}), ("ewc", {}), ("ssul", {}), ("lwf-mc", {}), ("pi", {}), ("rw", {}), ("mas", {}), ("o-lora", {}),
+    ("inf-lora", {}), ("ewf-plop", {}), ("lra-delta", {}), ("cmr-reference", {}),
 )  # fmt: skip
-ENTANGLED: tuple[tuple[str, Options], ...] = (  # with and without CSR first
-    ("cavs", {}), ("cavs", {"extra": 0}), ("mib", {}), ("lra", {}), ("joint", {}), ("fine-tuning", {}), ("er", KEPT),
-    ("cmr", {}), ("cmr", {"extra": 0}), ("der++", KEPT), ("lwf", {}), ("plop", {}), ("joint", BOTH), ("av-cil", KEPT),
-    ("cross-sdc", KEPT), ("ssul-m", KEPT),
-)  # fmt: skip
-ABLATION: tuple[tuple[str, Options], ...] = (  # of the memory, where it matters: on entangled clips
-    ("cavs", {"exchange": False}), ("cavs", NO_OVERLAP), ("cavs", {"criterion": "random"}), ("cavs", {"strength": 0}),
-    *(("cavs", {"per_class": count}) for count in (1, 2, 10, 20)), ("cavs", {"balance": 1}), ("cavs", {"distillation": 3}),
-    ("cavs", {"objective": "plain"}), ("cavs", {"objective": "completed"}),
-)  # fmt: skip
-EXEMPLAR_FREE: tuple[tuple[str, Options], ...] = (  # of what `lra` has besides MiB's losses
-    ("lra", {"exchange": False, **NO_OVERLAP}), ("lra", {"exchange": False}), ("lra", NO_OVERLAP), ("lra", {"strength": 0}),
-    ("lra", {"learns": "pairs"}),
+NO_CSR: tuple[tuple[str, Options], ...] = (("cavs", {"extra": 0}), ("cmr", {"extra": 0}))
+"""Where classes are entangled, CSR is what should help."""
+ABLATION: tuple[tuple[str, Options], ...] = (
+    ("cavs", {"criterion": "abs_min"}), ("cavs", {"criterion": "max"}), ("cavs", {"extra": 0}), ("cavs", {"strength": 0}),
+    ("cavs", {"exchange": False}), ("cavs", NO_OVERLAP), *(("cavs", {"per_class": count}) for count in (1, 2, 10, 20)),
+    ("lra", {"strength": 0}), ("lra", {"exchange": False}), ("lra", NO_OVERLAP),
 )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="+", choices=("data", "network", "table", "entangled", "ablation", "tables"))
+    parser.add_argument("what", nargs="+", choices=tuple(PARTS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--ingredients", default="procedural")
     parser.add_argument("--classes", default=CLASSES)
@@ -95,7 +94,7 @@ def main() -> None:
 
 
 def compose(args: argparse.Namespace) -> None:
-    """All five sets that are not there yet."""
+    """All sets that are not there yet."""
     classes = args.classes.split(",")
     chance = {one: {other: BY_CHANCE for other in classes if other != one} for one in classes}
     for one, other in PAIRS:
@@ -106,17 +105,21 @@ def compose(args: argparse.Namespace) -> None:
     for name, (split, clips, seed) in SETS.items():
         if not (args.out / name).exists():
             said = ["--split", split, "--clips", str(clips), "--seed", str(seed), "--out", str(args.out / name)]
-            entangled = [*PAIRED, "--cooccurrence", str(matrix)] if name.startswith("paired") else []
+            kind = name.split(".")[0]
+            entangled = ["--cooccurrence", str(matrix)] if kind == "paired" else []
             size = ["--size", "128", "--classes", args.classes]
-            call("data", "compose", "--ingredients", args.ingredients, *size, *said, *entangled)
+            call("data", "compose", "--ingredients", args.ingredients, *size, *said, *SOURCES.get(kind, ()), *entangled)
 
 
 def train_networks(args: argparse.Namespace) -> None:
-    """The first task's network, then the same with LoRA pairs of other ranks; fresh pairs change nothing."""
+    """The first task's network, the same with LoRA pairs of other ranks (fresh pairs change nothing), and one whose encoders
+    were not trained further."""
     from cavs.adapt.bench.cl_avs import class_order
     from cavs.adapt.bench.named_protocols import ORDER_SEED
     from cavs.adapt.model.checkpoint import load_checkpoint, save_checkpoint
+    from cavs.adapt.model.config import NetworkConfig
     from cavs.adapt.model.lora import attach_lora
+    from cavs.adapt.model.network import build_network
 
     classes, count = class_order(args.classes.split(","), ORDER_SEED), int(args.protocol.split("-")[0])
     first, later = classes[:count], classes[count:]
@@ -132,43 +135,49 @@ def train_networks(args: argparse.Namespace) -> None:
     for rank in (RANK, *RANKS):
         attach_lora(network, rank)
         network.config = network.config.model_copy(update={"lora_rank": rank})
-        save_checkpoint(network, network_file(args.out, rank), trained.notes)
+        save_checkpoint(network, network_file(args.out, f"rank{rank}"), trained.notes)
+    untouched = build_network(NetworkConfig.model_validate(form), args.visual_weights, args.audio_weights)
+    save_checkpoint(untouched, network_file(args.out, UNTOUCHED), {})
 
 
-def network_file(out: Path, rank: int = RANK) -> Path:
-    return out / f"network-rank{rank}.safetensors"
+def network_file(out: Path, name: str) -> Path:
+    return out / f"network-{name}.safetensors"
 
 
-def bench(args: argparse.Namespace, scenario: str, runs: Iterable[tuple[str, Options]], *more: str, rank: int = RANK) -> None:
+def bench(args: argparse.Namespace, scenario: str, runs: Iterable[tuple[str, Options]], *more: str, start: str = MAIN) -> None:
     """Runs of all seeds that are not finished."""
-    kind = "paired" if scenario == "cim" else "mixed"
-    data = [str(args.out / name) for name in SETS if name.startswith(kind)]
+    data = [str(args.out / name) for name in SETS if name.startswith(DATA[scenario])]
     protocol = f"{scenario}-{args.protocol}"
     for method, options in runs:
         chosen = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
-        out = args.out / "runs" / "-".join([f"rank{rank}" if rank != RANK else "main", *(word.strip("-") for word in more)])
+        out = args.out / "runs" / "-".join([start if start != MAIN else "main", *(word.strip("-") for word in more)])
         label = ",".join([method, *chosen])
         if all((out / f"{protocol}-overlapped" / label / seed / "run.json").exists() for seed in SEEDS):
             continue
         names = ["--protocol", protocol, "--method", method, *(["--set", *chosen] if chosen else [])]
-        network = ["--network", str(network_file(args.out, rank))]
+        network = ["--network", str(network_file(args.out, start))]
         call("bench", *names, "--seeds", *SEEDS, "--data", *data, *network, *RECIPE, *more, "--out", str(out))
 
 
-def table(args: argparse.Namespace) -> None:
+def single(args: argparse.Namespace) -> None:
+    bench(args, "cis", TABLE)
+
+
+def mixed(args: argparse.Namespace) -> None:
     bench(args, "ci", TABLE)
 
 
 def entangled(args: argparse.Namespace) -> None:
-    bench(args, "cim", ENTANGLED)
+    bench(args, "cim", TABLE[:1])
+    bench(args, "cim", NO_CSR)
+    bench(args, "cim", TABLE[1:])
 
 
 def ablation(args: argparse.Namespace) -> None:
-    bench(args, "ci", EXEMPLAR_FREE)
-    bench(args, "cim", ABLATION)
-    bench(args, "cim", [("cavs", {})], "--no-conditioning")
-    for rank in RANKS:
-        bench(args, "cim", [("cavs", {})], rank=rank)
+    bench(args, "cis", ABLATION)
+    bench(args, "cis", [("cavs", {})], "--no-conditioning")
+    for start in (UNTOUCHED, *(f"rank{rank}" for rank in RANKS)):
+        bench(args, "cis", [("cavs", {})], start=start)
 
 
 def tables(args: argparse.Namespace) -> None:
@@ -194,7 +203,8 @@ def call(*words: str) -> None:
 
 
 PARTS = {
-    "data": compose, "network": train_networks, "table": table, "entangled": entangled, "ablation": ablation, "tables": tables,
+    "data": compose, "network": train_networks, "single": single, "mixed": mixed, "entangled": entangled, "ablation": ablation,
+    "tables": tables,
 }  # fmt: skip
 
 if __name__ == "__main__":

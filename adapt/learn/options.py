@@ -18,7 +18,7 @@ class LearnOptions(BaseModel):
     listened: sounds of the pool, and of what is rehearsed, that are listened to without a picture in a step; all of them where
              that costs next to nothing, since no pair lies in the ear before its voices (`NetworkConfig.ear_pairs`).
     shown, pasted: shares of the pool that are frames of the lesson, and scenes with what they show cut out and pasted in; the
-             rest shows only what was known before.
+             rest shows only what was known before. Both shrink with every class that was taught before (`pool.py`).
     weakest, strongest: range of the augmentation of pasted pictures.
     pair_rate, row_rate: rates of the LoRA pairs and of the new rows, at their highest.
     held:    strength of LRA, the penalty on changes of B A that the parent's answers feel.
@@ -32,11 +32,11 @@ class LearnOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: Count = 240
+    steps: Count = 400
     pictures: Count = 6
     sounds: Annotated[int, Field(ge=2)] = 3
-    pool: Count = 180
-    heard: Count = 180
+    pool: Count = 300
+    heard: Count = 300
     listened: Count = 40
     shown: Share = 0.3
     pasted: Share = 0.5

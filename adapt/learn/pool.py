@@ -31,8 +31,8 @@ DRAWN, PLACES = 8, 24
 """Drawn things and sounds of each class, and drawn places, that a lesson is mixed with."""
 BESIDE = 0.5
 """Chance that something else that can sound stands beside what was taught ..."""
-REMEMBERED = 0.5
-"""Of the pictures without anything new, the share that are frames of earlier lessons, where there are any."""
+EARLIER_AS_NEW = 8
+"""With so many classes of earlier lessons, half as much of a lesson shows and lets hear what is new as without any."""
 TAUGHT, TOGETHER, QUIET = 0.55, 0.35, 0.15
 """Shares of the sounds that let hear what was taught, those among them with something else, and those of nothing known ..."""
 PAUSED = 0.1
@@ -98,6 +98,10 @@ class Composer:
         self.pasted = tuple(name for name in self.taught if name in able)
         here = {name for one in memory for name in one.names} | (set(CLASSES) & set(known))
         self.others = tuple(name for name in able if name in here and name not in self.taught)
+        self.earlier = tuple(name for name in self.others if name not in CLASSES)
+        self._new_share = EARLIER_AS_NEW / (EARLIER_AS_NEW + len(self.earlier))
+        count = max(1, len(self.earlier))  # a memory may hold only what is taught once more, or corrections
+        self._earlier_share = count / (count + 1)  # of what is known: all drawn things together count as one class
         self.columns = (*self.taught, *self.others)
 
     def part(self, pictures: range, sounds: range) -> Pool:
@@ -120,14 +124,14 @@ class Composer:
     def picture(self, number: int) -> Picture:
         """Picture `number`."""
         rng = np.random.default_rng([self.seed, 0, number])
-        kind = rng.random()
+        kind = rng.random() / self._new_share
         if kind < self.options.shown or not self.pasted:
             return self._as_shown(self.new[number % len(self.new)], rng)
         if kind < self.options.shown + self.options.pasted:
             taught = self.pasted[int(rng.integers(len(self.pasted)))]
             beside = self._others(1, rng) if rng.random() < BESIDE else ()
             return self._composed((taught, *beside), rng)
-        if self.memory and rng.random() < REMEMBERED:
+        if self.memory and rng.random() < self._earlier_share:
             return self._as_shown(self.memory[int(rng.integers(len(self.memory)))], rng)
         return self._composed(self._others(1 + int(rng.random() < 0.4), rng) or self.pasted[:1], rng)
 
@@ -135,7 +139,7 @@ class Composer:
         """Sound `number`: of what was taught, alone or with something else; of something else; of a pause; of nothing known."""
         rng = np.random.default_rng([self.seed, 1, number])
         kind = rng.random()
-        if kind < TAUGHT and self.pasted:
+        if kind < TAUGHT * self._new_share and self.pasted:
             taught = self.pasted[int(rng.integers(len(self.pasted)))]
             names = (taught, *(self._others(1, rng) if rng.random() < TOGETHER else ()))
         elif self.pauses and 1 - QUIET - PAUSED < kind < 1 - QUIET:
@@ -163,9 +167,15 @@ class Composer:
         return Picture(scene.frame, tuple((one.cls, one.mask) for one in scene.instances if one.cls in self.columns), None)
 
     def _others(self, count: int, rng: Rng) -> tuple[str, ...]:
-        names = list(self.others)
-        rng.shuffle(names)
-        return tuple(names[:count])
+        """Up to `count` of what was known before, different ones."""
+        earlier, drawn = list(self.earlier), [name for name in self.others if name not in self.earlier]
+        rng.shuffle(drawn)
+        rng.shuffle(earlier)
+        chosen = []
+        for _ in range(min(count, len(self.others))):
+            of_earlier = earlier and (not drawn or rng.random() < self._earlier_share)
+            chosen.append((earlier if of_earlier else drawn).pop(0))
+        return tuple(chosen)
 
     def _shares(self, picture: Picture) -> npt.NDArray[np.float16]:
         height, width = (side // GRID for side in picture.frame.shape[:2])

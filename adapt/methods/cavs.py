@@ -18,7 +18,7 @@ class CavsOptions:
     """As in `CmrOptions` and `LraOptions`. MSS compares with the same network muted: a second one would double the time."""
 
     per_class: int = 5
-    criterion: Criterion = "abs_min"
+    criterion: Criterion = "random"
     extra: float = 1.0
     balance: float = 0.25
     strength: float = 1.0

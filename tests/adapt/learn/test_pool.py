@@ -40,6 +40,21 @@ def test_sounds_are_of_what_was_taught_of_others_and_of_nothing() -> None:
     assert sum(not names for names in heard) > 5
 
 
+def test_the_more_was_taught_before_the_more_of_it_is_shown_and_heard() -> None:
+    def shares(*earlier: str) -> tuple[float, float]:
+        """Of 90 pictures and sounds: those with the new thing, those with one of earlier lessons."""
+        memory = tuple(one for name in earlier for one in exemplars(2, name, name))
+        composer = Composer(small_network(), exemplars(), memory, DRAWN[:2], OPTIONS, 0)
+        shown = [{name for name, _ in composer.picture(number).shown} for number in range(90)]
+        heard = [set(composer.sound(number).now) for number in range(90)]
+        counted = [sum(bool(names & set(some)) for names in (*shown, *heard)) / 180 for some in ((NAME,), earlier)]
+        return counted[0], counted[1]
+
+    (new_alone, _), (new_of_two, one_earlier), (new_of_five, four_earlier) = shares(), shares("a"), shares("a", "b", "c", "d")
+    assert new_alone > new_of_two > new_of_five > 0.3
+    assert 0.1 < one_earlier < four_earlier
+
+
 def test_of_a_pause_only_the_sound_is_learned() -> None:
     pause = replace(exemplars(1)[0], marks=(), frame=np.full((64, 64, 3), 255, np.uint8), sound=hum(SMALL.sound_samples, 300.0))
     with_pause = Composer(small_network(), (*exemplars(), pause), (), DRAWN[:2], OPTIONS, 0)
