@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the tables of docs/continual.md from the records in docs/continual/*.runs.jsonl; --check only compares.
 
-Records are what `scripts/continual.py tables` collected; those in `continual.runs.jsonl` have the recipe
-of the page, a file of another name says what differs.
+Records are what `scripts/continual.py tables` collected; those in `continual.runs.jsonl`, and those in `mixed.runs.jsonl`,
+which were run before `cavs` kept clips at random, have the recipe of the page; a file of another name says what differs.
 """
 
 import sys
@@ -19,11 +19,13 @@ from cavs.adapt.bench.report import COLLECTED, RunRecord, read_runs
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "continual.md"
 RECORDS = ROOT / "docs" / "continual"
-MIXED, PAIRED = "ci-6-3-overlapped", "cim-6-3-overlapped"
+PLAIN = ("continual", "mixed")
 DATASET, AVSS = "class_miou_dataset", "class_miou_avss"
 OURS = ("cavs", "lra")
 """Their variants make the table of ablations."""
 BASELINE = "mib"
+REHEARSING = ("cavs", "cmr", "er", "mib", "joint")
+"""Methods whose confusions are shown pixel by pixel."""
 Runs = Mapping[str, Sequence[RunRecord]]
 """By label, in the order of seeds."""
 
@@ -35,10 +37,15 @@ def load(protocol: str, files: Iterable[Path]) -> Runs:
         differs = file.name.removesuffix(COLLECTED[1:])
         for run in read_runs(file):
             if run.protocol == protocol:
-                label = run.label if differs == "continual" else f"{run.label}, {differs}"
+                label = run.label if differs in PLAIN else f"{run.label}, {differs}"
                 found.setdefault(label, []).append(run)
     by_seed = {label: sorted(runs, key=lambda run: run.seed) for label, runs in found.items()}
     return dict(sorted(by_seed.items(), key=lambda item: (-mean(finals(item[1])), item[0])))
+
+
+def with_the_recipe(protocol: str) -> Runs:
+    files = (RECORDS / f"{name}{COLLECTED[1:]}" for name in PLAIN)
+    return load(protocol, [file for file in files if file.exists()])
 
 
 def finals(runs: Sequence[RunRecord], measure: str = DATASET) -> list[float]:
@@ -57,9 +64,10 @@ def is_ours_changed(runs: Sequence[RunRecord]) -> bool:
 
 
 def scores(protocol: str) -> str:
-    """Every method with the page's recipe."""
-    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
-    return score_table({label: runs for label, runs in known.items() if not is_ours_changed(runs)}, known)
+    """Every method with the page's recipe; ours changed only where they were not run as they are."""
+    known = with_the_recipe(protocol)
+    shown = {label: runs for label, runs in known.items() if not is_ours_changed(runs) or runs[0].method not in known}
+    return score_table(shown, known)
 
 
 def ablation(protocol: str) -> str:
@@ -98,7 +106,7 @@ def score_table(shown: Runs, known: Runs) -> str:
 
 def marks(protocol: str) -> str:
     """What is marked at the end, as shares of the pixels where some class sounds."""
-    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
+    known = with_the_recipe(protocol)
     head = ["method", "right class", "another class", "as background", "background marked"]
     return table(head, [[label, *map(spread, zip(*map(shares_marked, runs), strict=True))] for label, runs in known.items()])
 
@@ -113,7 +121,7 @@ def shares_marked(run: RunRecord) -> tuple[float, float, float, float]:
 
 def pairs(protocol: str) -> str:
     """Of the pixels of a pair's classes that are marked as either of them at the end, the share marked as the wrong one."""
-    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
+    known = with_the_recipe(protocol)
     names = {label: [one_pair_wrong(run) for run in runs] for label, runs in known.items()}
     every = sorted({pair for of_label in names.values() for of_run in of_label for pair in of_run})
     rows = [
@@ -132,8 +140,8 @@ def numbers(values: Iterable[float | None]) -> list[float]:
 
 
 def matrices(protocol: str) -> str:
-    """Pixels of the most mistaken pair at the end, truth in rows, a mean over seeds."""
-    known = load(protocol, [RECORDS / "continual.runs.jsonl"])
+    """Pixels of the most mistaken pair at the end, truth in rows, a mean over seeds; of methods that rehearse, and bounds."""
+    known = {label: runs for label, runs in with_the_recipe(protocol).items() if runs[0].method in REHEARSING}
     wrong = {
         pair: [one_pair_wrong(run)[pair] or 0 for runs in known.values() for run in runs] for pair in paired_classes(known)
     }

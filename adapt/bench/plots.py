@@ -24,6 +24,8 @@ LEGIBLE = 8
 NAMED = 16
 """Classes up to which they are named along the axes."""
 DOTS_PER_INCH = 110
+COLOURS, STYLES = 10, ("-", "--", ":", "-.")
+"""Lines have these colours in turn, and another style after each round."""
 
 Floats = npt.NDArray[np.float64]
 Runs = Sequence[RunRecord]
@@ -48,21 +50,25 @@ def heat_maps(labels: ByLabel, measure: str) -> Figure | None:
     """R[t, i] of every method: after each task (down) the score on each task (across)."""
     return _small_multiples(
         {label: _mean([run.matrix(measure).scores for run in runs]) for label, runs in labels.items()},
-        title=measure, down="after task", across="score on task",
+        title=measure, down="after task", across="score on task", top=None,
     )  # fmt: skip
 
 
 def curves(labels: ByLabel, measure: str) -> Figure | None:
-    """The score on everything learned so far, after every task; a band of one standard deviation over seeds."""
+    """The score on everything learned so far, after every task, best at the end first; a band of one standard deviation over
+    seeds."""
     figure, axes = _figure(7, 4.5)
-    for label, runs in labels.items():
-        seen = [run.matrix(measure).seen for run in runs]
+    known = {label: [run.matrix(measure).seen for run in runs] for label, runs in labels.items()}
+    best_first = sorted(known.items(), key=lambda item: -float(_mean(item[1])[-1]))
+    for number, (label, seen) in enumerate(best_first):
         mean, steps = _mean(seen), np.arange(1, len(seen[0]) + 1)
-        (line,) = axes.plot(steps, mean, marker="o", markersize=3, label=label)
+        style = STYLES[number // COLOURS % len(STYLES)]
+        (line,) = axes.plot(steps, mean, style, color=f"C{number % COLOURS}", marker="o", markersize=3, label=label)
         if len(seen) > 1:
             deviation = np.std(np.stack(seen), axis=0, ddof=1)
             axes.fill_between(steps, mean - deviation, mean + deviation, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set_xlabel("tasks learned")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel(f"{measure}, all that was learned")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -105,7 +111,9 @@ def collisions(labels: ByLabel) -> Figure | None:
     counting = {label: [run for run in runs if any(run.collisions)] for label, runs in labels.items()}
     found = {label: _mean([collision_matrix(run) for run in runs]) for label, runs in counting.items() if runs}
     names = _class_names(labels)
-    return _small_multiples(found, title="collisions (clips)", down="old class", across="new class", names=names, top=None)
+    return _small_multiples(
+        found, title="collisions (clips)", down="old class", across="new class", names=names, top=None, whole=True
+    )
 
 
 def confusions(labels: ByLabel) -> Figure | None:
@@ -161,8 +169,10 @@ def _small_multiples(
     across: str,
     names: Sequence[str] = (),
     top: float | None = 1.0,
+    whole: bool = False,
 ) -> Figure | None:
-    """One picture of each matrix on a common scale, 0 to `top` or to the largest value. None without matrices."""
+    """One picture of each matrix on a common scale, 0 to `top` or to the largest value, its numbers `whole` ones or not. None
+    without matrices."""
     if not matrices:
         return None
     columns = min(ACROSS, len(matrices))
@@ -178,7 +188,7 @@ def _small_multiples(
         axes.set_ylabel(down, fontsize=7)
         _ticks(axes, len(matrix), names)
         if len(matrix) <= LEGIBLE:
-            _numbers(axes, matrix, (highest or 1) / 2, whole=top is None)
+            _numbers(axes, matrix, (highest or 1) / 2, whole)
     figure.colorbar(picture, ax=figure.axes, shrink=0.7)
     figure.suptitle(title, fontsize=9)
     return figure

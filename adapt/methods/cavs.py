@@ -1,8 +1,8 @@
 """`cavs`, our default: the rehearsal of CMR over the anchored pairs of LRA, on the losses of MiB and the overlap term.
 
-What each part does is in its own file. Chosen on val with one seed; docs/continual.md says what each is worth on test: the
-overlap term brings the gain, the memory pays where classes are entangled or come one at a time; CSR, MSS and the anchor were
-not seen to help.
+What each part does is in its own file. Chosen on val; docs/continual.md says what each is worth on test. Clips are kept at
+random: MSS kept worse ones than chance, likely because a clip that the network fails on with and without sound has the
+smallest contribution of all.
 """
 
 from dataclasses import dataclass
