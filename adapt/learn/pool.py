@@ -5,7 +5,7 @@ drawn anew in every step (`pairing.py`). What a person showed for seconds is cut
 things, large and small; drawn things and what was taught before stand beside it, seen or only heard.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +19,7 @@ from cavs.adapt.data.ingredients import merge
 from cavs.adapt.data.procedural import CLASSES, OFFSCREEN_CLASS, procedural_ingredients
 from cavs.adapt.data.scene import SceneWish, compose_scene
 from cavs.adapt.data.sound import SoundWish, compose_sound
+from cavs.adapt.learn.collided import weight
 from cavs.adapt.learn.exemplar import Exemplar, without_pauses
 from cavs.adapt.learn.features import Looks, listen, look
 from cavs.adapt.learn.material import Mask, at_other_speeds, ingredients_of
@@ -77,7 +78,10 @@ class Pool:
 
 
 class Composer:
-    """Composes pictures and sounds of a lesson, each a function of the seed, its number and the exemplars."""
+    """Composes pictures and sounds of a lesson, each a function of the seed, its number and the exemplars.
+
+    often: how often the new thing is taken for what was known (`collided.collided`); that comes more often than other things.
+    """
 
     def __init__(  # noqa: PLR0917  what a lesson is made of
         self,
@@ -87,8 +91,9 @@ class Composer:
         known: Sequence[str],
         options: LearnOptions,
         seed: int,
+        often: Mapping[str, float] | None = None,
     ) -> None:
-        self.network, self.options, self.seed = network, options, seed
+        self.network, self.options, self.seed, self._often = network, options, seed, often or {}
         (self.new, pauses), (self.memory, more) = without_pauses(new), without_pauses(memory)
         self.pauses = (*pauses, *more)
         self.taught = tuple(dict.fromkeys(name for one in new for name in one.names))
@@ -168,14 +173,21 @@ class Composer:
 
     def _others(self, count: int, rng: Rng) -> tuple[str, ...]:
         """Up to `count` of what was known before, different ones."""
-        earlier, drawn = list(self.earlier), [name for name in self.others if name not in self.earlier]
-        rng.shuffle(drawn)
-        rng.shuffle(earlier)
+        drawn = self._in_turn([name for name in self.others if name not in self.earlier], rng)
+        earlier = self._in_turn(self.earlier, rng)
         chosen = []
         for _ in range(min(count, len(self.others))):
             of_earlier = earlier and (not drawn or rng.random() < self._earlier_share)
             chosen.append((earlier if of_earlier else drawn).pop(0))
         return tuple(chosen)
+
+    def _in_turn(self, names: Sequence[str], rng: Rng) -> list[str]:
+        """In random order; what the new thing is taken for rather comes first."""
+        order = list(names)
+        rng.shuffle(order)
+        if any(name in self._often for name in order):
+            order.sort(key=lambda name: rng.random() ** (1 / weight(self._often, name)), reverse=True)
+        return order
 
     def _shares(self, picture: Picture) -> npt.NDArray[np.float16]:
         height, width = (side // GRID for side in picture.frame.shape[:2])

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from cavs.adapt.learn.collided import collided
 from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.learn.features import fold_norms
 from cavs.adapt.learn.first_rows import NewRows, rows_with
@@ -65,7 +66,8 @@ class LessonTraining:
         self.rows = rows_with(parent, tuple(name for one in (*new, *memory) for name in one.names))
         self._new_rows = NewRows(self.network, self.rows, parent)
         known = tuple(name for _, name in parent.classes)
-        self.composer = Composer(self.network, new, memory, known, self.options, seed)
+        often = collided(self.network, new, {name: row for row, name in parent.classes})
+        self.composer = Composer(self.network, new, memory, known, self.options, seed, often)
         self._print = _fingerprint(parent, new, memory, self.options, seed)
         self._parts: list[Pool] = []
         self._pool: Pool | None = None
