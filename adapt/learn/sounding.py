@@ -90,6 +90,8 @@ def sounding_frames(windows: Windows) -> tuple[Frames, Frames]:
     sure, may = (
         np.array([bool(loud[max(0, end - HOLD_BLOCKS) : max(0, end) + 1].any()) for end in ends]) for loud in _loud(heard)
     )
+    if may.all():  # no pause: what swells and fades, such as a song, and not something else in between
+        return may, ~may
     return sure, ~may
 
 

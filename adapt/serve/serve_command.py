@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, str(threads_for_learning()))
+    # Two threads, the other core taken: the one that runs would spin at every barrier for one that may not (15 times slower).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from cavs.adapt.serve.options import ServeOptions
     from cavs.adapt.serve.process import serve
     from cavs.adapt.serve.school import School

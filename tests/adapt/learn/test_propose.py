@@ -104,6 +104,16 @@ def test_windows_in_which_something_quieter_is_heard_are_neither_sound_nor_pause
     assert sure[42:].all()
 
 
+def test_what_swells_and_fades_and_never_pauses_sounds_all_the_time() -> None:
+    lesson, _ = windows(60)
+    t = np.arange(len(lesson.sound)) / RATE_HZ
+    lesson.sound[:] *= 10 ** (-(9 + 9 * np.cos(2 * np.pi * t / 4)) / 20)
+    lesson.sound[(t % 0.5) < 0.1] *= 1e-2
+    sure, paused = sounding_frames(lesson)
+    assert sure.all()
+    assert not paused.any()
+
+
 def test_nothing_that_can_be_told_asks_for_a_box() -> None:
     lesson, _ = windows()
     with pytest.raises(LessonRejected, match="give a box around it"):
