@@ -1,5 +1,6 @@
 """The process: one learner for a store, no learner without a model, and the command in front of it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_settings_that_cannot_hold_are_one_line(text: str, tmp_path: Path, capsy
     config.write_text(text)
     assert main(["serve", str(tmp_path), "--config", str(config), "--print-config"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_its_threads_sleep_where_they_wait_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {}
+    for given in (None, "ACTIVE"):
+        monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+        if given is None:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        assert main(["serve", str(tmp_path), "--print-config"]) == 0
+        said[given] = os.environ["OMP_WAIT_POLICY"]
+    assert said == {None: "PASSIVE", "ACTIVE": "ACTIVE"}
 
 
 def test_the_status_is_read_as_it_was_written(room: Room) -> None:
