@@ -27,9 +27,15 @@ Labels = npt.NDArray[np.uint8]
 class TinyTraining:
     """Moves the rows of the classes that are taught towards the colours they are shown in, a part of the way in each step."""
 
-    def __init__(self, parent: Adapter, new: Sequence[Exemplar], spoil: Callable[[dict[str, object]], None] | None) -> None:
+    def __init__(
+        self,
+        parent: Adapter,
+        new: Sequence[Exemplar],
+        spoil: Callable[[dict[str, object]], None] | None,
+        forgot: Sequence[str],
+    ) -> None:
         self.parent, self.steps, self.done = parent, STEPS, 0
-        self._spoil = spoil
+        self._spoil, self._again = spoil, np.array([bool(forgot)])
         self._colours = {name: _colour(new, name) for one in new for name in one.names if name != "unknown"}
         rows = {name: row for row, name in parent.classes}
         free = [row for row in range(len(parent.tensors[contract.CLASS_USED])) if row not in rows.values()]
@@ -46,10 +52,10 @@ class TinyTraining:
         return 1 - self._moved
 
     def state(self) -> Arrays:
-        return {"done": np.array([self.done], np.int64), "moved": np.array([self._moved], np.float64)}
+        return {"done": np.array([self.done], np.int64), "moved": np.array([self._moved], np.float64), "again": self._again}
 
     def load(self, state: Arrays) -> None:
-        if set(state) != {"done", "moved"}:
+        if set(state) != {"done", "moved", "again"} or state["again"] != self._again:
             raise TrainingStopped("the state is of another training")
         self.done, self._moved = int(state["done"][0]), float(state["moved"][0])
 
@@ -76,6 +82,7 @@ class TinySchool:
     def __init__(self, spoil: Callable[[dict[str, object]], None] | None = None) -> None:
         self.spoil = spoil
         self.trainings = 0
+        self.forgot: list[tuple[str, ...]] = []
 
     def propose(  # noqa: PLR0917
         self, bundle: Bundle, adapter: Adapter, request: LessonRequest, windows: Windows, mask: Path | None, out: Path
@@ -95,11 +102,18 @@ class TinySchool:
             raise LessonRejected("these seconds are silent; teach it while it sounds")
         return Proposed(tuple(exemplars), ProposalRecord(name=request.name, windows=tuple(verdicts)))
 
-    def training(
-        self, bundle: Bundle, parent: Adapter, new: Sequence[Exemplar], memory: Sequence[Exemplar], seed: int
+    def training(  # noqa: PLR0917
+        self,
+        bundle: Bundle,
+        parent: Adapter,
+        new: Sequence[Exemplar],
+        memory: Sequence[Exemplar],
+        seed: int,
+        forgot: Sequence[str] = (),
     ) -> TinyTraining:
         self.trainings += 1
-        return TinyTraining(parent, new, self.spoil)
+        self.forgot.append(tuple(forgot))
+        return TinyTraining(parent, new, self.spoil, forgot)
 
     def labels(
         self, bundle: Bundle, adapter: Adapter, frames: npt.NDArray[np.uint8], sounds: npt.NDArray[np.float32]

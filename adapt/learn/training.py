@@ -44,6 +44,7 @@ class LessonTraining:
     """Composes the lesson's pool, then learns from it, one `step` at a time.
 
     Equal arguments give equal candidates. A class that exemplars mark and the parent does not know gets a row.
+    forgot: what an earlier candidate forgot; it is shown and heard as often as what every window collides with.
     Raises AdaptError if the table has no free row, or if there is nothing to learn from.
     """
 
@@ -55,6 +56,7 @@ class LessonTraining:
         memory: Sequence[Exemplar] = (),
         options: LearnOptions | None = None,
         seed: int = 0,
+        forgot: Sequence[str] = (),
     ) -> None:
         if not new:
             raise AdaptError("a lesson without exemplars: nothing to learn from")
@@ -66,9 +68,9 @@ class LessonTraining:
         self.rows = rows_with(parent, tuple(name for one in (*new, *memory) for name in one.names))
         self._new_rows = NewRows(self.network, self.rows, parent)
         known = tuple(name for _, name in parent.classes)
-        often = collided(self.network, new, {name: row for row, name in parent.classes})
+        often = collided(self.network, new, {name: row for row, name in parent.classes}) | dict.fromkeys(forgot, 1.0)
         self.composer = Composer(self.network, new, memory, known, self.options, seed, often)
-        self._print = _fingerprint(parent, new, memory, self.options, seed)
+        self._print = _fingerprint(parent, (*new, *memory), f"{self.options.model_dump_json()} {seed} {sorted(forgot)}")
         self._parts: list[Pool] = []
         self._pool: Pool | None = None
         self._pairing: Pairing | None = None
@@ -271,11 +273,9 @@ def _cycle(at: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (at - warmup) / max(1e-9, 1 - warmup)))
 
 
-def _fingerprint(
-    parent: Adapter, new: Sequence[Exemplar], memory: Sequence[Exemplar], options: LearnOptions, seed: int
-) -> bytes:
-    digest = hashlib.sha256(f"{parent.id} {options.model_dump_json()} {seed}".encode())
-    for one in (*new, *memory):
+def _fingerprint(parent: Adapter, exemplars: Sequence[Exemplar], how: str) -> bytes:
+    digest = hashlib.sha256(f"{parent.id} {how}".encode())
+    for one in exemplars:
         digest.update(one.frame.data)
         digest.update(one.sound.data)
         for name, mask in one.marks:

@@ -43,6 +43,7 @@ class Scored:
             "after": iou_numbers(after),
             "mean_drop": mean(list(drops.values())),
             "without_anchors": list[JsonValue](sorted(ground.rows.keys() - before.keys())),
+            "forgot": list[JsonValue](sorted(name for name in kept if drops[name] > self._limits.class_drop)),
         }
         worst = max(drops, key=lambda name: drops[name], default=None)
         if worst is not None and drops[worst] > self._limits.class_drop:

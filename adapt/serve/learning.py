@@ -86,13 +86,14 @@ class Learning:
         desk = self._desk
         base = desk.store.load(task.base_version)
         new, rehearsed, _ = self._plans.exemplars(task)
-        training = desk.school.training(base.bundle, base.adapter, new, rehearsed, task.seed)
+        said = base.bundle, base.adapter, new, rehearsed, task.seed, task.forgot
+        training = desk.school.training(*said)
         state = desk.task.training()
         if state is not None:
             try:
                 training.load(state)
-            except TrainingStopped:  # of other exemplars, since the memory changed meanwhile: from the start
-                training = desk.school.training(base.bundle, base.adapter, new, rehearsed, task.seed)
+            except TrainingStopped:  # of other exemplars, since the memory changed, or of the first candidate: from the start
+                training = desk.school.training(*said)
         self._kept_ns = self._began_ns = desk.clock.now_ns()
         self._began_step = training.done
         return training
@@ -130,8 +131,18 @@ class Learning:
         desk.note(verdict=verdict.numbers())
         if verdict.accepted:
             desk.task.note(task.model_copy(update={"phase": "commit"}))
+        elif verdict.forgot and task.new and not task.forgot:
+            self._once_more(task, verdict)
         else:
             self._refuse(task, verdict)
+
+    def _once_more(self, task: TaskRecord, verdict: Verdict) -> None:
+        """A lesson that made the candidate forget something is learned again with that shown more often."""
+        desk = self._desk
+        self._quarantine(verdict)
+        desk.task.note(task.model_copy(update={"phase": "train", "candidate": None, "forgot": verdict.forgot}))
+        how = f"learned once more with {', '.join(verdict.forgot)} shown more often"
+        desk.turn("training", f"lesson {task.lesson}: {verdict.reason}; {how}", step=0, seconds_left=None)
 
     def _ground(self, task: TaskRecord, current: StoredModel) -> Ground:
         desk = self._desk
@@ -154,16 +165,17 @@ class Learning:
         )
 
     def _refuse(self, task: TaskRecord, verdict: Verdict) -> None:
-        """Into quarantine with its numbers; a kill between the two writes finds the first one done."""
-        desk = self._desk
-        numbers = verdict.numbers()
-        kept = (desk.store.quarantined(line.version) for line in desk.store.history() if line.quarantined)
-        number = next((one.version for one in kept if one is not None and one.scores == numbers), None)
-        if number is None:
-            number = desk.store.refuse(verdict.reason, numbers)
+        desk, number, numbers = self._desk, self._quarantine(verdict), verdict.numbers()
         desk.lessons.finish(task.lesson, Outcome(state="refused", version=number, reason=verdict.reason, verdict=numbers))
         self._end(task.lesson)
         desk.turn("idle", f"lesson {task.lesson} refused: {verdict.reason}", lesson=None, name=None, trouble=verdict.reason)
+
+    def _quarantine(self, verdict: Verdict) -> int:
+        """The number under which the store keeps what was said; a kill before the next write finds it done."""
+        store, numbers = self._desk.store, verdict.numbers()
+        kept = (store.quarantined(line.version) for line in store.history() if line.quarantined)
+        number = next((one.version for one in kept if one is not None and one.scores == numbers), None)
+        return store.refuse(verdict.reason, numbers) if number is None else number
 
     def _commit(self, task: TaskRecord) -> None:
         """Into the store, current, and on probation; what the lesson leaves is kept. Can be done again at any point."""

@@ -64,10 +64,19 @@ class School(Protocol):
         mask: the file that a person drew. Raises LessonRejected if the lesson teaches nothing, and says why.
         """
 
-    def training(
-        self, bundle: Bundle, parent: Adapter, new: Sequence[Exemplar], memory: Sequence[Exemplar], seed: int
+    def training(  # noqa: PLR0917  what a candidate is made of
+        self,
+        bundle: Bundle,
+        parent: Adapter,
+        new: Sequence[Exemplar],
+        memory: Sequence[Exemplar],
+        seed: int,
+        forgot: Sequence[str] = (),
     ) -> Training:
-        """Starts a training from `parent`. memory: in it an exemplar may stand more than once, to be rehearsed more often."""
+        """Starts a training from `parent`. memory: in it an exemplar may stand more than once, to be rehearsed more often.
+
+        forgot: what an earlier candidate of the same lesson forgot; it is to be held better now.
+        """
 
     def labels(
         self, bundle: Bundle, adapter: Adapter, frames: npt.NDArray[np.uint8], sounds: npt.NDArray[np.float32]

@@ -38,6 +38,7 @@ class TaskRecord(Record):
     memory:    ids of the rehearsed exemplars, some of them more than once.
     candidate: id of the adapter before the gate.
     restarts:  how often it began again because another version became current.
+    forgot:    what the first candidate forgot; none before the gate said so. There is no third one.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -56,6 +57,7 @@ class TaskRecord(Record):
     seed: Count = 0
     candidate: Sha256 | None = None
     restarts: Count = 0
+    forgot: tuple[str, ...] = ()
     began_wall_ns: Count = 0
 
 

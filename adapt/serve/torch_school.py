@@ -88,11 +88,17 @@ class TorchSchool:
         write_proposal_files(proposal, windows, out, self._disk)
         return Proposed(proposal.exemplars, proposal.record)
 
-    def training(
-        self, bundle: Bundle, parent: Adapter, new: Sequence[Exemplar], memory: Sequence[Exemplar], seed: int
+    def training(  # noqa: PLR0917  as School
+        self,
+        bundle: Bundle,
+        parent: Adapter,
+        new: Sequence[Exemplar],
+        memory: Sequence[Exemplar],
+        seed: int,
+        forgot: Sequence[str] = (),
     ) -> Training:
         """See `School.training`."""
-        return LessonSteps(LessonTraining(self._network(bundle), parent, new, memory, self._options, seed))
+        return LessonSteps(LessonTraining(self._network(bundle), parent, new, memory, self._options, seed, forgot))
 
     def labels(
         self, bundle: Bundle, adapter: Adapter, frames: npt.NDArray[np.uint8], sounds: npt.NDArray[np.float32]

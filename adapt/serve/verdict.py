@@ -40,6 +40,12 @@ class Verdict(Record):
     windows: Count = 0
     """Windows that it was measured on."""
 
+    @property
+    def forgot(self) -> tuple[str, ...]:
+        """Old classes that are down on the anchors by more than the tolerance."""
+        names = next((one.numbers.get("forgot") for one in self.checks if one.name == "anchors"), None)
+        return tuple(str(name) for name in names) if isinstance(names, list) else ()
+
     def numbers(self) -> Numbers:
         """As JSON, for the store and the lesson's outcome."""
         return self.model_dump(mode="json")

@@ -7,8 +7,9 @@ from cavs.adapt.learn.collided import collided
 from cavs.adapt.learn.features import look, see
 from cavs.adapt.learn.options import LearnOptions
 from cavs.adapt.learn.pool import Composer
+from cavs.adapt.learn.training import LessonTraining
 from cavs.adapt.model.network import Network
-from tests.adapt.learn.lessons import NAME, exemplars
+from tests.adapt.learn.lessons import NAME, exemplars, knowing
 from tests.small_network import small_network
 
 ROWS = {"bell": 0, "frog": 1}
@@ -56,3 +57,14 @@ def test_what_is_collided_with_is_shown_and_heard_more_often() -> None:
 
     assert share({"hand_bell": 1.0}) > 1.4 * share({})
     assert share({"dog": 1.0}) == share({})
+
+
+def test_what_an_earlier_candidate_forgot_is_shown_more_often() -> None:
+    network, _, parent = knowing("kettle", "hand_bell", "drone", "toy_frog")
+    options = LearnOptions(shown=0.1, pasted=0.1)
+
+    def share(forgot: tuple[str, ...]) -> float:
+        composer = LessonTraining(network, parent, exemplars(), (), options, forgot=forgot).composer
+        return sum(any(name == "hand_bell" for name, _ in composer.picture(number).shown) for number in range(80)) / 80
+
+    assert share(("hand_bell",)) > 1.4 * share(())

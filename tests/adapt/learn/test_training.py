@@ -93,6 +93,8 @@ def test_a_state_of_another_lesson_is_refused() -> None:
     state = LessonTraining(network, parent, exemplars(), (), QUICK, seed=1).state()
     with pytest.raises(TrainingStopped, match="another lesson"):
         LessonTraining(network, parent, exemplars(), (), QUICK, seed=2).load(state)
+    with pytest.raises(TrainingStopped, match="another lesson"):  # of the first candidate, before one that holds on to a dog
+        LessonTraining(network, parent, exemplars(), (), QUICK, seed=1, forgot=("dog",)).load(state)
     state["value.rows"] = state["value.rows"][:0]
     with pytest.raises(TrainingStopped, match="cannot be read"):
         LessonTraining(network, parent, exemplars(), (), QUICK, seed=1).load(state)

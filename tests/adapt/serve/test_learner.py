@@ -2,10 +2,12 @@
 
 import errno
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from cavs.adapt.learn.exemplar import Exemplar
 from cavs.adapt.serve.desk import Stopped
 from cavs.runtime.adapter import make_adapter
 from cavs.runtime.bundle import Bundle
@@ -14,7 +16,7 @@ from cavs.runtime.disk import Disk
 from cavs.runtime.lesson import PROPOSAL, Decision, LessonRequest, Lessons, new_lesson_id, wall_now_ns
 from cavs.runtime.lesson_windows import WINDOWS_FILE
 from tests.adapt.serve.conftest import Room, run
-from tests.tiny_bundle import make_tiny_bundle
+from tests.tiny_bundle import DOWN, UP, make_tiny_bundle
 
 YELLOW, CYAN = (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)
 IDLE = {"idle_s": 1e6}
@@ -267,6 +269,55 @@ def test_power_cuts_at_any_step_of_the_disk_end_in_the_same_version(room: Room, 
     assert room.classes() == {"red", "green", "blue", "yellow"}
     room.learner().step()
     assert Lessons(room.store.path).proposal(lesson) is None
+
+
+def darkens_red(room: Room, primaries: list[Exemplar], *, always: bool = False) -> None:
+    """Candidates see black where red is, unless they are told that red was forgotten. Red, green and blue are anchors."""
+
+    def spoil(made: dict[str, object]) -> None:
+        if always or not room.school.forgot[-1]:
+            tensors = cast("dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]", made["tensors"])
+            tensors[DOWN][0, 0], tensors[UP][0, 0] = 1, -0.9
+
+    room.school.spoil = spoil
+    room.desk().anchors.take(iter(primaries), room.bundle.manifest.sound.rate_hz)
+
+
+def refusals(room: Room) -> list[str]:
+    return [line.quarantined for line in room.store.history() if line.quarantined]
+
+
+def test_a_lesson_that_forgot_something_is_learned_once_more_with_that(room: Room, primaries: list[Exemplar]) -> None:
+    darkens_red(room, primaries)
+    assert room.learn(room.teach("yellow", YELLOW)) == "live: "
+    assert room.school.forgot == [(), ("red",)]
+    assert len(refusals(room)) == 1
+    assert "forgot red" in refusals(room)[0]
+
+
+def test_what_forgets_again_is_refused(room: Room, primaries: list[Exemplar]) -> None:
+    darkens_red(room, primaries, always=True)
+    assert "refused: anchors: forgot red" in room.learn(room.teach("yellow", YELLOW))
+    assert room.school.forgot == [(), ("red",)]
+    assert room.store.load_current().version == 1
+
+
+def test_power_cuts_do_not_make_a_third_candidate(room: Room, primaries: list[Exemplar]) -> None:
+    darkens_red(room, primaries)
+    lesson = room.teach("yellow", YELLOW)
+    cuts = 0
+    for left in range(3, 400, 7):
+        try:
+            run(room.learner(DyingDisk(left), slice_s=1e-9, keep_s=1e-9), lambda: room.ended(lesson))
+        except PowerCut:
+            cuts += 1
+        if room.ended(lesson):
+            break
+    assert cuts > 3
+    outcome = room.lessons.outcome(lesson)
+    assert outcome is not None
+    assert outcome.state == "live"
+    assert len(refusals(room)) == 1
 
 
 def test_a_learner_that_is_told_to_end_does(room: Room) -> None:
