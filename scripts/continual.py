@@ -72,9 +72,12 @@ TABLE: tuple[tuple[str, Options], ...] = (  # what matters most comes first
 )  # fmt: skip
 NO_CSR: tuple[tuple[str, Options], ...] = (("cavs", {"extra": 0}), ("cmr", {"extra": 0}))
 """Where classes are entangled, CSR is what should help."""
+CLIPS: tuple[tuple[str, Options], ...] = (
+    ("cavs", {"criterion": "abs_min"}), ("cavs", {"criterion": "max"}), *(("cavs", {"per_class": n}) for n in (1, 2, 10, 20)),
+)  # fmt: skip
+"""Which clips are kept, and how many of each class."""
 ABLATION: tuple[tuple[str, Options], ...] = (
-    ("cavs", {"criterion": "abs_min"}), ("cavs", {"criterion": "max"}), ("cavs", {"extra": 0}), ("cavs", {"strength": 0}),
-    ("cavs", {"exchange": False}), ("cavs", NO_OVERLAP), *(("cavs", {"per_class": count}) for count in (1, 2, 10, 20)),
+    *CLIPS, ("cavs", {"extra": 0}), ("cavs", {"strength": 0}), ("cavs", {"exchange": False}), ("cavs", NO_OVERLAP),
     ("lra", {"strength": 0}), ("lra", {"exchange": False}), ("lra", NO_OVERLAP),
 )  # fmt: skip
 
@@ -172,6 +175,7 @@ def entangled(args: argparse.Namespace) -> None:
     bench(args, "cim", TABLE[:1])
     bench(args, "cim", NO_CSR)
     bench(args, "cim", TABLE[1:])
+    bench(args, "cim", CLIPS)
 
 
 def ablation(args: argparse.Namespace) -> None:
