@@ -1,8 +1,8 @@
 """`cavs`, our default: the rehearsal of CMR over the anchored pairs of LRA, on the losses of MiB and the overlap term.
 
 What each part does is in its own file. Chosen on val; docs/continual.md says what each is worth on test. Clips are kept at
-random: MSS kept no better ones than chance and sometimes worse, likely because a clip that the network fails on with and
-without sound has the smallest contribution of all.
+random: MSS kept worse ones where one class sounds in a clip, likely because a clip that the network fails on with and without
+sound has the smallest contribution of all, and hardly better ones where classes are entangled.
 """
 
 from dataclasses import dataclass
