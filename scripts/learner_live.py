@@ -192,6 +192,7 @@ def measure(args: argparse.Namespace, lessons: Sequence[Taught], home: Path) -> 
                 "lessons": [run.lesson(one) for one in lessons],
                 "bytes_on_disk": sum(path.stat().st_size for path in store.rglob("*") if path.is_file()),
                 "versions": list(ModelStore(store).versions()),
+                "refused": {line.version: line.quarantined for line in ModelStore(store).history() if line.quarantined},
             }
     finally:
         stream.send_signal(signal.SIGTERM)
