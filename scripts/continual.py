@@ -76,8 +76,9 @@ CLIPS: tuple[tuple[str, Options], ...] = (
     ("cavs", {"criterion": "abs_min"}), ("cavs", {"criterion": "max"}), *(("cavs", {"per_class": n}) for n in (1, 2, 10, 20)),
 )  # fmt: skip
 """Which clips are kept, and how many of each class."""
+WITHOUT: tuple[tuple[str, Options], ...] = (("cavs", {"strength": 0}), ("cavs", {"exchange": False}), ("cavs", NO_OVERLAP))
 ABLATION: tuple[tuple[str, Options], ...] = (
-    *CLIPS, ("cavs", {"extra": 0}), ("cavs", {"strength": 0}), ("cavs", {"exchange": False}), ("cavs", NO_OVERLAP),
+    *CLIPS, ("cavs", {"extra": 0}), *WITHOUT,
     ("lra", {"strength": 0}), ("lra", {"exchange": False}), ("lra", NO_OVERLAP),
 )  # fmt: skip
 
@@ -175,7 +176,7 @@ def entangled(args: argparse.Namespace) -> None:
     bench(args, "cim", TABLE[:1])
     bench(args, "cim", NO_CSR)
     bench(args, "cim", TABLE[1:])
-    bench(args, "cim", CLIPS)
+    bench(args, "cim", (*CLIPS, *WITHOUT))
 
 
 def ablation(args: argparse.Namespace) -> None:
