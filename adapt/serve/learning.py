@@ -142,7 +142,8 @@ class Learning:
         self._quarantine(verdict)
         desk.task.note(task.model_copy(update={"phase": "train", "candidate": None, "forgot": verdict.forgot}))
         how = f"learned once more with {', '.join(verdict.forgot)} shown more often"
-        desk.turn("training", f"lesson {task.lesson}: {verdict.reason}; {how}", step=0, seconds_left=None)
+        text = f"lesson {task.lesson}: {verdict.reason}; {how}"
+        desk.turn("training", text, step=0, seconds_left=None, trouble=text)
 
     def _ground(self, task: TaskRecord, current: StoredModel) -> Ground:
         desk = self._desk
@@ -197,7 +198,7 @@ class Learning:
         desk.lessons.finish(task.lesson, Outcome(state="live", version=version, verdict=numbers))
         self._end(task.lesson)
         what = f"{task.forgotten} is forgotten" if task.forgotten else f"{', '.join(task.names) or 'the correction'} learned"
-        desk.turn("idle", f"{what}: version {version} is live", version=version, lesson=None, name=None)
+        desk.turn("idle", f"{what}: version {version} is live", version=version, lesson=None, name=None, trouble="")
 
     def _leave(self, task: TaskRecord) -> None:
         """The lesson's exemplars go into the memory and among the anchors; or what was forgotten goes out of the store."""
